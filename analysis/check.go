@@ -1,0 +1,224 @@
+package analysis
+
+import "time"
+
+// Kind names the question a Check asks.
+type Kind string
+
+// The kinds of check.
+const (
+	// KindRatio compares the share of failed requests of canary and stable.
+	KindRatio Kind = "ratio"
+	// KindLatency compares the share of requests slower than a bound; it is a
+	// ratio check over two buckets of a histogram.
+	KindLatency Kind = "latency"
+	// KindThreshold compares one number with fixed bounds, N of M samples.
+	KindThreshold Kind = "threshold"
+	// KindHTTP asks every canary pod by HTTP.
+	KindHTTP Kind = "http"
+	// KindPeers asks every canary pod for the peers it is connected to.
+	KindPeers Kind = "peers"
+	// KindWorkload looks at the canary's pods: crashes, image pulls, readiness.
+	KindWorkload Kind = "workload"
+)
+
+// Defaults that apply where a Spec or a Check leaves a field at zero.
+const (
+	// DefaultAlpha bounds the chance of failing a canary that is no worse than
+	// stable, over the whole run and all its statistical checks.
+	DefaultAlpha = 0.01
+	// DefaultBeta bounds the chance of calling a canary proven that is Worse
+	// times worse than stable, or beyond its objective.
+	DefaultBeta = 0.05
+	// DefaultTolerance is the ratio of failure rates that still counts as equal.
+	DefaultTolerance = 1.0
+	// DefaultWorse is the ratio of failure rates that proof must exclude.
+	DefaultWorse = 5.0
+	// DefaultMinRequests is the number of canary requests a step needs before
+	// a ratio check may pass.
+	DefaultMinRequests = 20
+	// DefaultSourceLimit is how long a source may be away before a person is asked.
+	DefaultSourceLimit = 30 * time.Minute
+	// DefaultFailing and DefaultOf: a probe or threshold check fails when
+	// DefaultFailing of the last DefaultOf looks failed.
+	DefaultFailing = 3
+	DefaultOf      = 5
+	// DefaultUnreadyLimit is how long a canary pod may stay unready.
+	DefaultUnreadyLimit = 2 * time.Minute
+	// DefaultInterval is the length of a window and the pause between looks.
+	DefaultInterval = 10 * time.Second
+)
+
+// Spec is one analysis: the checks and the odds they may be wrong with.
+type Spec struct {
+	// Alpha is the largest chance of failing a canary that is no worse than
+	// stable, for all ratio and latency checks together; 0 means DefaultAlpha.
+	Alpha float64 `json:"alpha,omitempty"`
+	// Beta is the largest chance of calling a bad canary proven; 0 means DefaultBeta.
+	Beta float64 `json:"beta,omitempty"`
+	// SourceLimit is how long an outage of a source freezes the clock before
+	// the verdict asks for a person; 0 means DefaultSourceLimit.
+	SourceLimit time.Duration `json:"sourceLimit,omitempty"`
+	// Checks are judged in this order; names are unique.
+	Checks []Check `json:"checks"`
+}
+
+// Check is one question asked of the running system. Exactly the field that
+// Kind names is set.
+type Check struct {
+	Name string `json:"name"`
+	Kind Kind   `json:"kind"`
+
+	Ratio     *Ratio     `json:"ratio,omitempty"`
+	Latency   *Latency   `json:"latency,omitempty"`
+	Threshold *Threshold `json:"threshold,omitempty"`
+	HTTP      *HTTP      `json:"http,omitempty"`
+	Peers     *Peers     `json:"peers,omitempty"`
+	Workload  *Workload  `json:"workload,omitempty"`
+
+	// DryRun checks are measured and reported and never decide.
+	DryRun bool `json:"dryRun,omitempty"`
+	// InitialDelay ignores everything observed before the trial is this old.
+	InitialDelay time.Duration `json:"initialDelay,omitempty"`
+	// Interval is the length of a window and the pause between two looks; 0
+	// means DefaultInterval.
+	Interval time.Duration `json:"interval,omitempty"`
+	// Weight is this check's part of alpha and beta relative to the other
+	// statistical checks; 0 means 1.
+	Weight float64 `json:"weight,omitempty"`
+	// NoDataPasses lets a check that has no data pass instead of holding the
+	// step. An outage of the source freezes all the same.
+	NoDataPasses bool `json:"noDataPasses,omitempty"`
+}
+
+// Comparison holds what ratio and latency checks share.
+type Comparison struct {
+	// Tolerance is r0: the canary may fail this many times as often as stable
+	// and still count as equal; 0 means DefaultTolerance.
+	Tolerance float64 `json:"tolerance,omitempty"`
+	// Worse is r1: proof means that the canary is less than this many times
+	// worse than stable; 0 means DefaultWorse.
+	Worse float64 `json:"worse,omitempty"`
+	// Objective is the failure rate (0 to 1) the canary must keep whatever
+	// stable does; 0 means no absolute guard.
+	Objective float64 `json:"objective,omitempty"`
+	// MinRequests of the canary in a step before the check may pass; 0 means
+	// DefaultMinRequests.
+	MinRequests float64 `json:"minRequests,omitempty"`
+}
+
+// Ratio compares failed with all requests, from Prometheus counters.
+// Selectors are instant-vector selectors and may hold placeholders (Render).
+type Ratio struct {
+	Comparison
+	// Total selects the counters of all requests of one arm.
+	Total string `json:"total"`
+	// Bad selects the counters of failed requests, where they are other series
+	// than Total's. Exactly one of Bad and BadLabels is set.
+	Bad string `json:"bad,omitempty"`
+	// BadLabels picks the failed requests among Total's own series, so that one
+	// query serves both.
+	BadLabels []LabelMatch `json:"badLabels,omitempty"`
+}
+
+// LabelMatch is true for a series whose label matches the whole of an
+// anchored regular expression (RE2, as in PromQL's =~).
+type LabelMatch struct {
+	Label   string `json:"label"`
+	Matches string `json:"matches"`
+}
+
+// Latency counts a request as failed when it took longer than Bound.
+type Latency struct {
+	Comparison
+	// Buckets selects a classic histogram's _bucket series of one arm.
+	Buckets string `json:"buckets"`
+	// Bound in seconds; it must be the upper bound (le) of a bucket.
+	Bound float64 `json:"bound"`
+}
+
+// Threshold compares the one number a PromQL expression gives with bounds.
+type Threshold struct {
+	// Query is a PromQL expression; it may hold placeholders (Render).
+	Query string `json:"query"`
+	// Min and Max bound the value, both inclusive; at least one is set.
+	Min *float64 `json:"min,omitempty"`
+	Max *float64 `json:"max,omitempty"`
+	// Failing of the last Of samples out of bounds fail the check; 0 means
+	// DefaultFailing of DefaultOf.
+	Failing int `json:"failing,omitempty"`
+	Of      int `json:"of,omitempty"`
+}
+
+// HTTP is a GET on every canary pod.
+type HTTP struct {
+	Scheme string `json:"scheme,omitempty"`
+	Port   int32  `json:"port"`
+	Path   string `json:"path,omitempty"`
+	Host   string `json:"host,omitempty"`
+	// Timeout of one request; 0 means 5 s.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// Expression is CEL over status (int), headers (map of lower-case name to
+	// value), body (string) and json (dyn); empty means 200 <= status < 400.
+	Expression string `json:"expression,omitempty"`
+	Failing    int    `json:"failing,omitempty"`
+	Of         int    `json:"of,omitempty"`
+}
+
+// Peers asks every pod for its peer list and judges the canary's.
+type Peers struct {
+	Scheme string `json:"scheme,omitempty"`
+	Port   int32  `json:"port"`
+	Path   string `json:"path"`
+	// Method is GET or POST; empty means GET.
+	Method string `json:"method,omitempty"`
+	// Timeout of one request; 0 means 5 s.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// List is CEL over status, headers, body and json that gives the list of
+	// peer identities (list of string).
+	List string `json:"list"`
+	// Self asks the pod for its own identity; nil where pods have none.
+	Self *Identity `json:"self,omitempty"`
+	// Min peers for every canary pod; 0 means no such bound.
+	Min int `json:"min,omitempty"`
+	// MinShareOfStable is the least share (0 to 1) of the median number of
+	// peers of stable's pods; 0 means no such bound.
+	MinShareOfStable float64 `json:"minShareOfStable,omitempty"`
+	// MustInclude: every canary pod must list the identity of at least one (or
+	// all) of the pods given as required.
+	MustInclude IncludePolicy `json:"mustInclude,omitempty"`
+	// SeenFromOtherSide requires that those pods list the canary pod too.
+	SeenFromOtherSide bool `json:"seenFromOtherSide,omitempty"`
+	Failing           int  `json:"failing,omitempty"`
+	Of                int  `json:"of,omitempty"`
+}
+
+// Identity is how a pod says who it is among its peers.
+type Identity struct {
+	Path string `json:"path"`
+	// Method is GET or POST; empty means GET.
+	Method string `json:"method,omitempty"`
+	// Expression is CEL over status, headers, body and json that gives a string.
+	Expression string `json:"expression"`
+}
+
+// IncludePolicy says how many of the required pods must be among a canary
+// pod's peers.
+type IncludePolicy string
+
+// The include policies; the empty policy requires none.
+const (
+	IncludeAny IncludePolicy = "Any"
+	IncludeAll IncludePolicy = "All"
+)
+
+// Workload judges the canary's pods themselves.
+type Workload struct {
+	// UnreadyLimit is how long a pod's containers may take to become ready, and
+	// stay unready later; 0 means DefaultUnreadyLimit.
+	UnreadyLimit time.Duration `json:"unreadyLimit,omitempty"`
+	// MaxRestarts of one canary pod that are still accepted.
+	MaxRestarts int32 `json:"maxRestarts,omitempty"`
+	// MinPods that must exist and be ready before the check passes; 0 means 1.
+	MinPods int `json:"minPods,omitempty"`
+}

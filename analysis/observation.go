@@ -1,0 +1,111 @@
+package analysis
+
+import "time"
+
+// Window is the half-open stretch of time (Start, End]. For a look at one
+// instant both are equal.
+type Window struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+}
+
+// Counts of one arm within one window. They are floats because counters are.
+type Counts struct {
+	Total  float64 `json:"total"`
+	Failed float64 `json:"failed"`
+}
+
+// Observation is what one look of one check brought: the field of the check's
+// kind, or the Absence that says why there is nothing.
+type Observation struct {
+	// Check is the name of the check this belongs to.
+	Check  string `json:"check"`
+	Window Window `json:"window"`
+
+	// Stable and Canary are set for ratio and latency checks.
+	Stable *Counts `json:"stable,omitempty"`
+	Canary *Counts `json:"canary,omitempty"`
+	// Value is set for threshold checks.
+	Value *float64 `json:"value,omitempty"`
+	// Probes holds one result per canary pod for http and peers checks.
+	Probes []ProbeResult `json:"probes,omitempty"`
+	// Pods holds the canary's pods for workload checks.
+	Pods []PodState `json:"pods,omitempty"`
+
+	Absence *Absence `json:"absence,omitempty"`
+}
+
+// ProbeResult is the answer of one canary pod.
+type ProbeResult struct {
+	Pod  string `json:"pod"`
+	Pass bool   `json:"pass"`
+	// Message says what was found, with the number and the bound; it never
+	// holds the body of a response.
+	Message string `json:"message,omitempty"`
+	// Number is the peers counted or the status code.
+	Number float64 `json:"number"`
+}
+
+// AbsenceKind says why an Observation holds no data.
+type AbsenceKind string
+
+// The kinds of absence.
+const (
+	// NoData: the series exist and hold nothing in the window, or the value is NaN.
+	NoData AbsenceKind = "NoData"
+	// NoSeries: nothing matches the selector.
+	NoSeries AbsenceKind = "NoSeries"
+	// Partial: the source answered and said that something is missing.
+	Partial AbsenceKind = "Partial"
+	// Outage: the source could not be asked.
+	Outage AbsenceKind = "Outage"
+	// BadQuery: the source refused the question; a person must mend it.
+	BadQuery AbsenceKind = "BadQuery"
+)
+
+// Absence is the typed reason for having no data. It implements error, so
+// that adapters return it as one.
+type Absence struct {
+	Kind    AbsenceKind `json:"kind"`
+	Message string      `json:"message"`
+}
+
+// Error implements error.
+func (a *Absence) Error() string { return string(a.Kind) + ": " + a.Message }
+
+// PodState is what is known of one pod of the canary at one instant.
+type PodState struct {
+	Name string `json:"name"`
+	// Created and Started are zero while unknown.
+	Created time.Time `json:"created"`
+	// Deleting pods are on their way out and are not judged.
+	Deleting bool `json:"deleting,omitempty"`
+	// Phase as the API server reports it: Pending, Running, Succeeded, Failed.
+	Phase string `json:"phase"`
+	// Scheduled is false while no node has been found.
+	Scheduled bool `json:"scheduled"`
+	// SchedulingMessage is the scheduler's, while it has found no node.
+	SchedulingMessage string `json:"schedulingMessage,omitempty"`
+	// ContainersReady is the pod condition of that name: readiness without
+	// regard to readiness gates.
+	ContainersReady bool `json:"containersReady"`
+	// Since is when ContainersReady last changed.
+	Since time.Time `json:"since"`
+	// Containers holds the pod's containers, init containers included.
+	Containers []ContainerState `json:"containers,omitempty"`
+}
+
+// ContainerState is what is known of one container.
+type ContainerState struct {
+	Name     string `json:"name"`
+	Init     bool   `json:"init,omitempty"`
+	Restarts int32  `json:"restarts"`
+	Ready    bool   `json:"ready"`
+	// Waiting is the reason it waits for, such as ImagePullBackOff.
+	Waiting        string `json:"waiting,omitempty"`
+	WaitingMessage string `json:"waitingMessage,omitempty"`
+	// Terminated is the reason of the current or the last termination, such as
+	// OOMKilled or Error; empty when it never terminated.
+	Terminated string `json:"terminated,omitempty"`
+	ExitCode   int32  `json:"exitCode,omitempty"`
+}

@@ -1,0 +1,48 @@
+package analysis
+
+import (
+	"context"
+	"time"
+)
+
+// Source is the port to a time series store.
+//
+// Errors: every error is an *Absence (errors.As) that says whether there is no
+// such series, no data, a partial answer, an outage or a bad query; a
+// cancelled context counts as an outage. Messages never hold a secret.
+// Implementations may answer identical questions from one request.
+type Source interface {
+	// Series returns the raw samples with Start < time <= End of every series
+	// the selector matches, each series' samples in order of time, the series
+	// in order of their Key. No match is an empty slice and no error: within a
+	// window that is for the caller to interpret.
+	Series(ctx context.Context, q SeriesQuery) ([]Series, error)
+	// Value evaluates an expression that must give one number at an instant.
+	Value(ctx context.Context, q ValueQuery) (float64, error)
+}
+
+// SeriesQuery asks for raw samples.
+type SeriesQuery struct {
+	// Selector is a PromQL instant-vector selector.
+	Selector string
+	Start    time.Time
+	End      time.Time
+}
+
+// ValueQuery asks for one number.
+type ValueQuery struct {
+	Expression string
+	At         time.Time
+}
+
+// Series is one time series.
+type Series struct {
+	Labels  map[string]string
+	Samples []Sample
+}
+
+// Sample is one scraped value.
+type Sample struct {
+	Time  time.Time
+	Value float64
+}
