@@ -1,0 +1,448 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Analysis says how a canary is judged.
+type Analysis struct {
+	// sourceRef says which Prometheus is asked; the controller's default where
+	// left out.
+	// +optional
+	Source *MetricSource `json:"source,omitempty"`
+	// templates whose checks are asked too, each with its arguments.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=atomic
+	// +optional
+	Templates []TemplateReference `json:"templates,omitempty"`
+	// checks written here.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Checks []Check `json:"checks,omitempty"`
+	// alpha is the greatest chance of failing a canary that is no worse than
+	// stable, over the whole trial and all checks, such as "0.01".
+	// +kubebuilder:validation:Pattern=`^0\.[0-9]{1,6}$`
+	// +kubebuilder:default="0.01"
+	// +optional
+	Alpha string `json:"alpha,omitempty"`
+	// interval between two looks.
+	// +kubebuilder:default="2s"
+	// +optional
+	Interval metav1.Duration `json:"interval,omitzero"`
+	// freezeLimit is how long an outage of a source may freeze a step until a
+	// person is asked (the Rollout is Paused then).
+	// +kubebuilder:default="30m"
+	// +optional
+	FreezeLimit metav1.Duration `json:"freezeLimit,omitzero"`
+}
+
+// MetricSource is a server with the Prometheus API.
+type MetricSource struct {
+	// url of the server, to which /api/v1 is added.
+	// +kubebuilder:validation:Pattern=`^https?://[^\s]+$`
+	// +kubebuilder:validation:MaxLength=1024
+	URL string `json:"url"`
+	// secretRef names a Secret with username and password, or token, and ca.crt,
+	// tls.crt and tls.key.
+	// +optional
+	SecretRef *LocalReference `json:"secretRef,omitempty"`
+	// headers to send, such as X-Scope-OrgID.
+	// +kubebuilder:validation:MaxProperties=16
+	// +optional
+	Headers map[string]string `json:"headers,omitempty"`
+}
+
+// TemplateReference uses the checks of an AnalysisTemplate of the same
+// namespace.
+type TemplateReference struct {
+	// name of the AnalysisTemplate.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// args give values to its parameters.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Args []Argument `json:"args,omitempty"`
+}
+
+// Argument is a value for a parameter.
+type Argument struct {
+	// name of the parameter.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// value of it. ${serin.namespace}, ${serin.workload}, ${serin.service},
+	// ${serin.stableService}, ${serin.canaryService}, ${serin.stableHash} and
+	// ${serin.canaryHash} stand for what they say.
+	// +kubebuilder:validation:MaxLength=1024
+	Value string `json:"value"`
+}
+
+// Check is one question asked of the running system. Exactly one kind is set.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.ratio) ? 1 : 0) + (has(self.latency) ? 1 : 0) + (has(self.threshold) ? 1 : 0) + (has(self.http) ? 1 : 0) + (has(self.peers) ? 1 : 0) == 1",message="a check has exactly one of ratio, latency, threshold, http and peers"
+type Check struct {
+	// name of the check.
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// dryRun, where true, shows what it finds and never decides.
+	// +optional
+	DryRun bool `json:"dryRun,omitempty"`
+	// initialDelay from the canary's first traffic until this check decides.
+	// +optional
+	InitialDelay metav1.Duration `json:"initialDelay,omitzero"`
+	// ratio of bad requests among all, canary against stable.
+	// +optional
+	Ratio *RatioCheck `json:"ratio,omitempty"`
+	// latency: the share of requests slower than a bound, canary against stable.
+	// +optional
+	Latency *LatencyCheck `json:"latency,omitempty"`
+	// threshold: a number out of a query, against bounds.
+	// +optional
+	Threshold *ThresholdCheck `json:"threshold,omitempty"`
+	// http asks every canary pod.
+	// +optional
+	HTTP *HTTPCheck `json:"http,omitempty"`
+	// peers asks every canary pod for its peers.
+	// +optional
+	Peers *PeersCheck `json:"peers,omitempty"`
+}
+
+// RatioCheck compares counters of both arms with the sequential test of
+// Lindon and Malek (arXiv 2011.03567).
+//
+// +kubebuilder:validation:XValidation:rule="has(self.bad) != has(self.good)",message="a ratio check has exactly one of bad and good"
+type RatioCheck struct {
+	// total selects the counters of all requests, as a PromQL series selector
+	// such as http_requests_total{handler="work"}. Which pods are the canary's
+	// and which stable's is added by Serin.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Total string `json:"total"`
+	// bad selects the counters of failed requests.
+	// +kubebuilder:validation:MaxLength=2048
+	// +optional
+	Bad string `json:"bad,omitempty"`
+	// good selects the counters of good requests.
+	// +kubebuilder:validation:MaxLength=2048
+	// +optional
+	Good string `json:"good,omitempty"`
+	// arms say how series are told apart; by pod where left out.
+	// +optional
+	Arms *Arms `json:"arms,omitempty"`
+	// objective is the share of bad requests, such as "0.01", above which the
+	// canary fails whatever stable does, and below which it is good enough.
+	// +kubebuilder:validation:Pattern=`^0(\.[0-9]{1,6})?$`
+	// +optional
+	Objective string `json:"objective,omitempty"`
+	// tolerated is how many times stable's ratio the canary's may be.
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,3})?$`
+	// +kubebuilder:default="1"
+	// +optional
+	Tolerated string `json:"tolerated,omitempty"`
+}
+
+// Arms say which series are the canary's and which are stable's, by labels to
+// add to each selector, as PromQL matchers such as
+// service="ipfs-worker-canary@kubernetes".
+type Arms struct {
+	// canary's matchers.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Canary string `json:"canary"`
+	// stable's matchers.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Stable string `json:"stable"`
+}
+
+// LatencyCheck compares the share of slow requests out of a classic histogram.
+type LatencyCheck struct {
+	// histogram selects it by its name without _bucket, such as
+	// http_request_duration_seconds{handler="work"}.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Histogram string `json:"histogram"`
+	// bound in seconds; it must be a bucket's bound, such as "0.25".
+	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
+	Bound string `json:"bound"`
+	// arms as in ratio.
+	// +optional
+	Arms *Arms `json:"arms,omitempty"`
+	// objective as in ratio.
+	// +kubebuilder:validation:Pattern=`^0(\.[0-9]{1,6})?$`
+	// +optional
+	Objective string `json:"objective,omitempty"`
+	// tolerated as in ratio.
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,3})?$`
+	// +kubebuilder:default="1"
+	// +optional
+	Tolerated string `json:"tolerated,omitempty"`
+}
+
+// ThresholdCheck compares one number with bounds.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.min) || has(self.max)",message="a threshold check has min, max or both"
+type ThresholdCheck struct {
+	// query in PromQL that gives one number; arguments as in templates.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	Query string `json:"query"`
+	// min is the least that passes.
+	// +kubebuilder:validation:Pattern=`^-?[0-9]+(\.[0-9]+)?$`
+	// +optional
+	Min string `json:"min,omitempty"`
+	// max is the most that passes.
+	// +kubebuilder:validation:Pattern=`^-?[0-9]+(\.[0-9]+)?$`
+	// +optional
+	Max string `json:"max,omitempty"`
+	// failures among samples fail it.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=3
+	// +optional
+	Failures int32 `json:"failures,omitempty"`
+	// samples that are looked back at.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=5
+	// +optional
+	Samples int32 `json:"samples,omitempty"`
+}
+
+// Endpoint is where a pod is asked.
+type Endpoint struct {
+	// port by number.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port"`
+	// path to get.
+	// +kubebuilder:validation:Pattern=`^/`
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:default=/
+	// +optional
+	Path string `json:"path,omitempty"`
+	// timeout of one request.
+	// +kubebuilder:default="2s"
+	// +optional
+	Timeout metav1.Duration `json:"timeout,omitzero"`
+	// failures among samples fail the check.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=3
+	// +optional
+	Failures int32 `json:"failures,omitempty"`
+	// samples that are looked back at.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=5
+	// +optional
+	Samples int32 `json:"samples,omitempty"`
+}
+
+// HTTPCheck gets a page of every canary pod.
+type HTTPCheck struct {
+	Endpoint `json:",inline"`
+	// expression in CEL over status (int), headers (map) and body (parsed JSON)
+	// that is true of a healthy pod.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:default="status == 200"
+	// +optional
+	Expression string `json:"expression,omitempty"`
+}
+
+// PeersCheck gets every canary pod's list of peers.
+type PeersCheck struct {
+	Endpoint `json:",inline"`
+	// list in CEL over body (parsed JSON) gives the peers' names, as strings.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:default="body.Peers.map(p, p.Peer)"
+	// +optional
+	List string `json:"list,omitempty"`
+	// min peers that each pod must have.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:default=1
+	// +optional
+	Min int32 `json:"min,omitempty"`
+	// sharePercent of the median of stable's pods that each must have.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	// +optional
+	SharePercent int32 `json:"sharePercent,omitempty"`
+	// including selects pods of this namespace, by labels, that must be among
+	// the peers: the name that identity gives for such a pod.
+	// +optional
+	Including *metav1.LabelSelector `json:"including,omitempty"`
+	// identity in CEL over body (parsed JSON) of the page at identityPath, gives
+	// a pod's own name as it is in others' lists.
+	// +kubebuilder:validation:MaxLength=2048
+	// +optional
+	Identity string `json:"identity,omitempty"`
+	// identityPath to get a pod's own name from; path where left out.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	IdentityPath string `json:"identityPath,omitempty"`
+	// mutual, where true, wants the pods of including to have the canary pod
+	// among their peers as well.
+	// +optional
+	Mutual bool `json:"mutual,omitempty"`
+}
+
+// AnalysisTemplateSpec is a reusable set of checks.
+type AnalysisTemplateSpec struct {
+	// parameters of the checks, used as ${name} in their texts.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Parameters []Parameter `json:"parameters,omitempty"`
+	// checks that are asked.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=name
+	Checks []Check `json:"checks"`
+}
+
+// Parameter of a template.
+type Parameter struct {
+	// name of the parameter.
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z][a-zA-Z0-9]*$`
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// default value; a parameter without one must be given.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Default *string `json:"default,omitempty"`
+	// description for people.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Description string `json:"description,omitempty"`
+}
+
+// AnalysisTemplate is a reusable set of checks with parameters.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=at,categories=serin
+// +kubebuilder:printcolumn:name="Checks",type=string,JSONPath=`.spec.checks[*].name`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type AnalysisTemplate struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the set of checks.
+	Spec AnalysisTemplateSpec `json:"spec"`
+}
+
+// AnalysisTemplateList is a list of AnalysisTemplates.
+//
+// +kubebuilder:object:root=true
+type AnalysisTemplateList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []AnalysisTemplate `json:"items"`
+}
+
+// AnalysisRunSpec says what is recorded.
+//
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="an AnalysisRun's spec is immutable"
+type AnalysisRunSpec struct {
+	// rollout whose trial it is.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Rollout string `json:"rollout"`
+	// trial of that Rollout.
+	Trial int64 `json:"trial"`
+	// stable and canary that are compared.
+	Stable Revision `json:"stable"`
+	// canary on trial.
+	Canary Revision `json:"canary"`
+	// alpha of the whole trial.
+	Alpha string `json:"alpha"`
+	// checks as they were resolved when the trial began.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Checks []Check `json:"checks,omitempty"`
+}
+
+// AnalysisRunStatus is the bounded record of one trial.
+type AnalysisRunStatus struct {
+	// verdict: Pass, Fail or Inconclusive.
+	// +optional
+	Verdict string `json:"verdict,omitempty"`
+	// message of that verdict.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// started and completed times of the trial.
+	// +optional
+	Started *metav1.Time `json:"started,omitempty"`
+	// completed is when the trial ended.
+	// +optional
+	Completed *metav1.Time `json:"completed,omitempty"`
+	// checks, each with its last verdict.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=65
+	// +optional
+	Checks []CheckStatus `json:"checks,omitempty"`
+	// state is what the judge has accumulated, as the judge wrote it (JSON); the
+	// trial goes on from it after a crash.
+	// +kubebuilder:validation:MaxLength=524288
+	// +optional
+	State string `json:"state,omitempty"`
+	// record of the observations, bounded, as the judge wrote it (JSON); enough
+	// to draw the chart and to judge again.
+	// +kubebuilder:validation:MaxLength=524288
+	// +optional
+	Record string `json:"record,omitempty"`
+}
+
+// CheckStatus is one check's last verdict.
+type CheckStatus struct {
+	// name of the check.
+	Name string `json:"name"`
+	// verdict: Pass, Fail or Inconclusive.
+	Verdict string `json:"verdict"`
+	// message with the numbers.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// dryRun says that it never decides.
+	// +optional
+	DryRun bool `json:"dryRun,omitempty"`
+}
+
+// AnalysisRun is the bounded record of one trial.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=ar,categories=serin
+// +kubebuilder:printcolumn:name="Rollout",type=string,JSONPath=`.spec.rollout`
+// +kubebuilder:printcolumn:name="Verdict",type=string,JSONPath=`.status.verdict`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type AnalysisRun struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says what is recorded.
+	Spec AnalysisRunSpec `json:"spec"`
+	// status is the record.
+	// +optional
+	Status AnalysisRunStatus `json:"status,omitzero"`
+}
+
+// AnalysisRunList is a list of AnalysisRuns.
+//
+// +kubebuilder:object:root=true
+type AnalysisRunList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []AnalysisRun `json:"items"`
+}

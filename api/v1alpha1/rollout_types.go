@@ -1,0 +1,274 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// RolloutSpec says how one workload takes a new revision.
+//
+// +kubebuilder:validation:XValidation:rule="self.workloadRef == oldSelf.workloadRef",message="workloadRef is immutable: delete this Rollout and make another"
+// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || !has(self.traffic.routeRef) || (has(self.traffic.service) && size(self.traffic.service) > 0)",message="traffic.routeRef needs traffic.service, the Service that the route names"
+type RolloutSpec struct {
+	// workloadRef names the workload, in the same namespace.
+	WorkloadRef WorkloadReference `json:"workloadRef"`
+	// traffic says how it is moved. Where left out, pods share it by their
+	// number (the replicas router).
+	// +optional
+	Traffic Traffic `json:"traffic,omitzero"`
+	// steps of the trial. Where left out: 20 and 50 percent, each for a minute.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	// +optional
+	Steps []Step `json:"steps,omitempty"`
+	// analysis that judges the canary. Restarts, image pulls and unready pods
+	// are always looked at.
+	// +optional
+	Analysis Analysis `json:"analysis,omitzero"`
+	// bake is how long the checks go on after the rollout, with a return to the
+	// revision before at once.
+	// +optional
+	Bake metav1.Duration `json:"bake,omitzero"`
+	// readyDeadline is how long a canary pod may take until its containers are
+	// ready.
+	// +kubebuilder:default="2m"
+	// +optional
+	ReadyDeadline metav1.Duration `json:"readyDeadline,omitzero"`
+	// deadline of a whole trial; pauses and freezes do not count. It fails then.
+	// +kubebuilder:default="2h"
+	// +optional
+	Deadline metav1.Duration `json:"deadline,omitzero"`
+	// drain is how long the canary's pods are kept without traffic before they
+	// are removed.
+	// +kubebuilder:default="10s"
+	// +optional
+	Drain metav1.Duration `json:"drain,omitzero"`
+	// paused, where true, stops the clock of the step; a failure still fails.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+}
+
+// Traffic says what is moved.
+type Traffic struct {
+	// service is the user's own Service for the workload.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Service string `json:"service,omitempty"`
+	// routeRef names the Gateway API route whose weights are set. Where left
+	// out, pods share the traffic of service by their number.
+	// +optional
+	RouteRef *RouteReference `json:"routeRef,omitempty"`
+}
+
+// RouteReference names a Gateway API route.
+type RouteReference struct {
+	// kind of the route.
+	// +kubebuilder:validation:Enum=HTTPRoute;GRPCRoute
+	// +kubebuilder:default=HTTPRoute
+	// +optional
+	Kind string `json:"kind,omitempty"`
+	// name of the route.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// Step is one weight and how long it is held.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.duration) || (has(self.until) && self.until != '')",message="a step needs duration, or until: Evidence"
+// +kubebuilder:validation:XValidation:rule="!has(self.until) || self.until != 'Approval' || !has(self.duration)",message="a step until Approval has no duration"
+type Step struct {
+	// weight of the canary in percent.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Weight int32 `json:"weight"`
+	// duration of the step; with until: Evidence the longest time, at the end of
+	// which it holds (or goes on, with onTimeout: Advance).
+	// +optional
+	Duration *metav1.Duration `json:"duration,omitempty"`
+	// until Evidence goes on as soon as the judge has enough; until Approval
+	// waits for "serin resume-rollout".
+	// +kubebuilder:validation:Enum=Evidence;Approval
+	// +optional
+	Until string `json:"until,omitempty"`
+	// onTimeout says what is done where until: Evidence has not enough by
+	// duration.
+	// +kubebuilder:validation:Enum=Hold;Advance
+	// +kubebuilder:default=Hold
+	// +optional
+	OnTimeout string `json:"onTimeout,omitempty"`
+}
+
+// RolloutPhase is how far a Rollout is.
+//
+// +kubebuilder:validation:Enum=Healthy;Starting;Progressing;Paused;Finalising;Baking;RollingBack;RolledBack
+type RolloutPhase string
+
+// Phases of a Rollout.
+const (
+	// RolloutHealthy: the workload runs what it should.
+	RolloutHealthy RolloutPhase = "Healthy"
+	// RolloutStarting: a new revision is held; its canary starts.
+	RolloutStarting RolloutPhase = "Starting"
+	// RolloutProgressing: steps are taken.
+	RolloutProgressing RolloutPhase = "Progressing"
+	// RolloutPaused: a person, an approval step or a lack of evidence holds it.
+	RolloutPaused RolloutPhase = "Paused"
+	// RolloutFinalising: it passed; the workload itself rolls.
+	RolloutFinalising RolloutPhase = "Finalising"
+	// RolloutBaking: it rolled; the checks go on.
+	RolloutBaking RolloutPhase = "Baking"
+	// RolloutRollingBack: it failed; the canary drains.
+	RolloutRollingBack RolloutPhase = "RollingBack"
+	// RolloutRolledBack: stable serves, the bad revision is held until the
+	// workload gets another template.
+	RolloutRolledBack RolloutPhase = "RolledBack"
+)
+
+// RolloutStatus is where a Rollout is. What cannot be observed again is here
+// before it is acted on.
+type RolloutStatus struct {
+	// observedGeneration is the generation that conditions speak of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// phase it is in.
+	// +optional
+	Phase RolloutPhase `json:"phase,omitempty"`
+	// message for people: what happened, what was measured, what to do next.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// conditions: Ready, Reconciling, Stalled.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// stable is the revision that serves.
+	// +optional
+	Stable *Revision `json:"stable,omitempty"`
+	// canary is the revision on trial, or rejected last.
+	// +optional
+	Canary *Revision `json:"canary,omitempty"`
+	// trial counts the trials; it names the AnalysisRuns.
+	// +optional
+	Trial int64 `json:"trial,omitempty"`
+	// step is the index of the step, from 0.
+	// +optional
+	Step int32 `json:"step,omitempty"`
+	// steps is how many there are.
+	// +optional
+	Steps int32 `json:"steps,omitempty"`
+	// weight asked for, in percent.
+	// +optional
+	Weight int32 `json:"weight"`
+	// reachedWeight is what the data plane really gives, in percent.
+	// +optional
+	ReachedWeight int32 `json:"reachedWeight"`
+	// progress of steps for people, such as "2/3".
+	// +optional
+	Progress string `json:"progress,omitempty"`
+	// trialStarted is when the trial began.
+	// +optional
+	TrialStarted *metav1.Time `json:"trialStarted,omitempty"`
+	// stepStarted is when the step's weight was reached.
+	// +optional
+	StepStarted *metav1.MicroTime `json:"stepStarted,omitempty"`
+	// clock is how much of the step's time is used up; pauses and freezes do not
+	// count. clockAt is when it was last brought forward, clockRuns says whether
+	// it ran since then.
+	// +optional
+	Clock metav1.Duration `json:"clock,omitzero"`
+	// trialClock is how much of the trial's time is used up.
+	// +optional
+	TrialClock metav1.Duration `json:"trialClock,omitzero"`
+	// clockAt is when clock and trialClock were last brought forward.
+	// +optional
+	ClockAt *metav1.MicroTime `json:"clockAt,omitempty"`
+	// clockStopped says why the clock stands still: Paused, Frozen, or empty.
+	// +optional
+	ClockStopped string `json:"clockStopped,omitempty"`
+	// phaseSince is when phase was entered.
+	// +optional
+	PhaseSince *metav1.MicroTime `json:"phaseSince,omitempty"`
+	// analysisRun is the record of this trial.
+	// +optional
+	AnalysisRun string `json:"analysisRun,omitempty"`
+	// verdict on the canary so far: Pass, Fail or Inconclusive.
+	// +optional
+	Verdict string `json:"verdict,omitempty"`
+	// failure is why the trial failed; set before anything is taken back.
+	// +optional
+	Failure string `json:"failure,omitempty"`
+	// evidence is the last trial's outcome, one line for each check.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	// +optional
+	Evidence []string `json:"evidence,omitempty"`
+	// resets counts how often another writer reset the route in this trial.
+	// +optional
+	Resets int32 `json:"resets,omitempty"`
+	// held remembers what Serin changed on the user's objects and must give
+	// back, such as the floor of a HorizontalPodAutoscaler.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	// +optional
+	Held []HeldField `json:"held,omitempty"`
+	// handledRequest is the last request annotation that was carried out.
+	// +optional
+	HandledRequest string `json:"handledRequest,omitempty"`
+}
+
+// HeldField is one field of a user's object and what it was before.
+type HeldField struct {
+	// object as kind/name.
+	Object string `json:"object"`
+	// field path.
+	Field string `json:"field"`
+	// was its value.
+	Was string `json:"was"`
+}
+
+// Revision is one pod template of a workload.
+type Revision struct {
+	// templateHash is Serin's own hash of the pod template.
+	TemplateHash string `json:"templateHash"`
+	// podTemplateHash is the native controller's label value of its pods, where
+	// known.
+	// +optional
+	PodTemplateHash string `json:"podTemplateHash,omitempty"`
+	// images of its containers.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Images []string `json:"images,omitempty"`
+}
+
+// Rollout says how one workload takes a new revision.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=ro,categories=serin
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Step",type=string,JSONPath=`.status.progress`
+// +kubebuilder:printcolumn:name="Weight",type=integer,JSONPath=`.status.weight`
+// +kubebuilder:printcolumn:name="Verdict",type=string,JSONPath=`.status.verdict`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="the name of a Rollout has at most 52 characters, so that its trials' names are valid labels"
+type Rollout struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says how.
+	Spec RolloutSpec `json:"spec"`
+	// status is where it is.
+	// +optional
+	Status RolloutStatus `json:"status,omitzero"`
+}
+
+// RolloutList is a list of Rollouts.
+//
+// +kubebuilder:object:root=true
+type RolloutList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Rollout `json:"items"`
+}
