@@ -248,7 +248,7 @@ type Endpoint struct {
 // HTTPCheck gets a page of every canary pod.
 type HTTPCheck struct {
 	Endpoint `json:",inline"`
-	// expression in CEL over status (int), headers (map) and body (parsed JSON)
+	// expression in CEL over status (int), headers (map), body (string) and json (parsed)
 	// that is true of a healthy pod.
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:default="status == 200"
@@ -259,9 +259,9 @@ type HTTPCheck struct {
 // PeersCheck gets every canary pod's list of peers.
 type PeersCheck struct {
 	Endpoint `json:",inline"`
-	// list in CEL over body (parsed JSON) gives the peers' names, as strings.
+	// list in CEL over json (the parsed page) gives the peers' names, as strings.
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:default="body.Peers.map(p, p.Peer)"
+	// +kubebuilder:default="json.Peers.map(p, p.Peer)"
 	// +optional
 	List string `json:"list,omitempty"`
 	// min peers that each pod must have.
@@ -278,7 +278,7 @@ type PeersCheck struct {
 	// the peers: the name that identity gives for such a pod.
 	// +optional
 	Including *metav1.LabelSelector `json:"including,omitempty"`
-	// identity in CEL over body (parsed JSON) of the page at identityPath, gives
+	// identity in CEL over json (the parsed page) of the page at identityPath, gives
 	// a pod's own name as it is in others' lists.
 	// +kubebuilder:validation:MaxLength=2048
 	// +optional
