@@ -1,8 +1,195 @@
 package analysis
 
-import "time"
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
 
-// add sums counts.
+// staleAfter is how many intervals, and at least how long, may pass without a
+// look before a check counts as having no data.
+const (
+	staleIntervals = 6
+	staleAtLeast   = time.Minute
+)
+
+// Judge folds observations into a trial's state and gives the verdict at now.
+//
+// Observations may come in any order; those of one check are taken by the end
+// of their window. A window that was counted before, comes late, or overlaps
+// one that was counted is ignored and counted in CheckState.Rejected, so that
+// repeating a call changes nothing. Neither argument is modified.
+func Judge(spec Spec, state State, observations []Observation, now time.Time) (State, Verdict) {
+	next := state
+	next.Version = StateVersion
+	next.Checks = make([]CheckState, 0, len(spec.Checks))
+	verdicts := make([]CheckVerdict, 0, len(spec.Checks))
+	for _, check := range spec.Checks {
+		cs := state.check(check.Name)
+		if check.Validate() == nil {
+			for _, o := range forCheck(observations, check.Name) {
+				cs = cs.observe(check, state, o)
+			}
+		}
+		v := judgeCheck(spec, check, state, cs, now)
+		if v.Outcome == Fail && cs.Failed == nil {
+			latched := v
+			cs.Failed = &latched
+		}
+		next.Checks = append(next.Checks, cs)
+		verdicts = append(verdicts, v)
+	}
+	return next, conclude(verdicts)
+}
+
+// Learn teaches the judge how stable's failures come in bursts, from stable's
+// windows before the trial, oldest first. Without it the first bursts of a
+// trial are judged by the prior belief that failures are independent. It
+// changes nothing once the check has counted a window.
+func Learn(state State, check string, past []Counts) State {
+	cs := state.check(check)
+	if cs.Ratio != nil && (cs.Ratio.Stable.Total > 0 || cs.Ratio.Canary.Total > 0) {
+		return state
+	}
+	r := RatioState{}
+	for _, c := range past {
+		if !c.valid() {
+			continue
+		}
+		r.Dispersion = r.Dispersion.learn(c)
+		r.Recent = decay(r.Recent, c)
+	}
+	cs.Ratio = &r
+	state.Checks = slices.Clone(state.Checks)
+	for i := range state.Checks {
+		if state.Checks[i].Name == check {
+			state.Checks[i] = cs
+			return state
+		}
+	}
+	state.Checks = append(state.Checks, cs)
+	return state
+}
+
+// forCheck selects one check's observations, in order of their windows' ends.
+func forCheck(observations []Observation, name string) []Observation {
+	var own []Observation
+	for _, o := range observations {
+		if o.Check == name {
+			own = append(own, o)
+		}
+	}
+	slices.SortStableFunc(own, func(a, b Observation) int {
+		return cmp.Or(a.Window.End.Compare(b.Window.End), a.Window.Start.Compare(b.Window.Start))
+	})
+	return own
+}
+
+func (s State) check(name string) CheckState {
+	for _, c := range s.Checks {
+		if c.Name == name {
+			return c
+		}
+	}
+	return CheckState{Name: name}
+}
+
+// observe counts one observation, unless it was counted before.
+func (s CheckState) observe(check Check, trial State, o Observation) CheckState {
+	if o.Window.Start.Before(trial.Started.Add(check.InitialDelay)) && check.InitialDelay > 0 {
+		return s
+	}
+	if !s.Through.IsZero() && (!o.Window.End.After(s.Through) || o.Window.Start.Before(s.Through)) || o.Window.End.Before(o.Window.Start) {
+		s.Rejected++
+		return s
+	}
+	if absence := missing(check, o); absence != nil {
+		return s.absent(*absence, o.Window.End)
+	}
+	s.Absence = nil
+	s.Through = o.Window.End
+	switch check.Kind {
+	case KindRatio, KindLatency:
+		return s.observeRatio(check.comparison(), o)
+	case KindThreshold:
+		return s.observeLook(check, thresholdLook(*check.Threshold, o))
+	case KindHTTP, KindPeers:
+		return s.observeLook(check, probeLook(o))
+	case KindWorkload:
+		f := AssessPods(*check.Workload, o.Pods, o.Window.End)
+		s.Pods = &f
+		s.History = s.History.add(Point{At: f.At, Number: float64(f.Ready), Failed: f.Outcome == Fail})
+	}
+	return s
+}
+
+// absent remembers since when there has been no data. The window stays
+// uncounted: it may be asked for again once the source is back.
+func (s CheckState) absent(a Absence, at time.Time) CheckState {
+	a.Message = clip(a.Message, 300)
+	since := at
+	if s.Absence != nil {
+		if at.Before(s.Absence.Since) {
+			return s
+		}
+		if s.Absence.Kind == a.Kind {
+			since = s.Absence.Since
+		}
+	}
+	s.Absence = &AbsenceState{Absence: a, Since: since}
+	return s
+}
+
+func (s CheckState) observeRatio(c Comparison, o Observation) CheckState {
+	r := RatioState{}
+	if s.Ratio != nil {
+		r = *s.Ratio
+	}
+	r = r.observe(c, *o.Stable, *o.Canary)
+	s.Ratio = &r
+	s.History = s.History.add(Point{At: o.Window.End, Stable: *o.Stable, Canary: *o.Canary, LogEvidence: r.logEvidence(c)})
+	return s
+}
+
+func (s CheckState) observeLook(check Check, l Look) CheckState {
+	_, of := check.rule()
+	s.Looks = addLook(s.Looks, l, of)
+	s.History = s.History.add(Point{At: l.At, Number: l.Number, Failed: l.Failed})
+	return s
+}
+
+// missing says why an observation holds no usable data, nil if it does.
+func missing(check Check, o Observation) *Absence {
+	if o.Absence != nil {
+		return o.Absence
+	}
+	switch check.Kind {
+	case KindRatio, KindLatency:
+		if o.Stable == nil || o.Canary == nil {
+			return &Absence{Kind: NoData, Message: "one arm has no counts"}
+		}
+		if !o.Stable.valid() || !o.Canary.valid() {
+			return &Absence{Kind: NoData, Message: "the counts are not numbers of requests"}
+		}
+	case KindThreshold:
+		if o.Value == nil || math.IsNaN(*o.Value) {
+			return &Absence{Kind: NoData, Message: "the query gave no number"}
+		}
+	case KindHTTP, KindPeers:
+		if len(o.Probes) == 0 {
+			return &Absence{Kind: NoData, Message: "there is no canary pod to ask"}
+		}
+	}
+	return nil
+}
+
+// valid is true for counts that can be counts of requests.
+func (c Counts) valid() bool {
+	finite := !math.IsNaN(c.Total) && !math.IsInf(c.Total, 0) && !math.IsNaN(c.Failed)
+	return finite && c.Failed >= 0 && c.Failed <= c.Total
+}
+
 func (c *Counts) add(d Counts) {
 	c.Total += d.Total
 	c.Failed += d.Failed
@@ -16,13 +203,23 @@ func (c Counts) rate() float64 {
 	return c.Failed / c.Total
 }
 
-// Finding is the judgement of the canary's pods.
-type Finding struct {
-	At      time.Time `json:"at"`
-	Outcome Outcome   `json:"outcome"`
-	Reason  Reason    `json:"reason"`
-	Message string    `json:"message"`
-	// Ready of Pods pods have ready containers.
-	Ready int `json:"ready"`
-	Pods  int `json:"pods"`
+func (c Check) interval() time.Duration {
+	if c.Interval > 0 {
+		return c.Interval
+	}
+	return DefaultInterval
 }
+
+// comparison is what ratio and latency checks share.
+func (c Check) comparison() Comparison {
+	switch {
+	case c.Ratio != nil:
+		return c.Ratio.Comparison
+	case c.Latency != nil:
+		return c.Latency.Comparison
+	}
+	return Comparison{}
+}
+
+// statistical is true for the checks that alpha is split over.
+func (c Check) statistical() bool { return c.Kind == KindRatio || c.Kind == KindLatency }

@@ -63,15 +63,15 @@ func NewState(now time.Time) State {
 }
 
 // BeginStep begins a new step: what a step needs before it may pass (requests
-// of the canary, looks) is counted anew; the evidence gathered so far stays.
+// of the canary, proof that it is good) is counted anew; the evidence against the
+// canary stays.
 func BeginStep(s State, now time.Time) State {
 	s.Step = now
 	s.Checks = append([]CheckState(nil), s.Checks...)
 	for i := range s.Checks {
 		c := &s.Checks[i]
 		if c.Ratio != nil {
-			r := *c.Ratio
-			r.StepCanary = Counts{}
+			r := c.Ratio.beginStep()
 			c.Ratio = &r
 		}
 	}

@@ -32,6 +32,7 @@ const (
 	ReasonNotReadyYet     Reason = "NotReadyYet"
 	ReasonInitialDelay    Reason = "InitialDelay"
 	ReasonTooFewRequests  Reason = "TooFewRequests"
+	ReasonSuspicious      Reason = "Suspicious"
 	ReasonNoData          Reason = "NoData"
 	ReasonNoSeries        Reason = "NoSeries"
 	ReasonPartialData     Reason = "PartialData"

@@ -1,0 +1,231 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// suspicion is the part of the failing evidence from which on a check no
+// longer passes: the weight stays until the doubt is settled.
+const suspicion = 0.1
+
+// judgeCheck gives one check's verdict from its state.
+func judgeCheck(spec Spec, check Check, trial State, s CheckState, now time.Time) CheckVerdict {
+	v := CheckVerdict{Name: check.Name, Kind: check.Kind, DryRun: check.DryRun, Outcome: Inconclusive}
+	if err := check.Validate(); err != nil {
+		v.Reason, v.Message = ReasonInvalidCheck, err.Error()
+		return v
+	}
+	if s.Failed != nil {
+		latched := *s.Failed
+		latched.DryRun = check.DryRun
+		return latched
+	}
+	if check.statistical() && s.Ratio != nil {
+		v = judgeRatio(spec, check, *s.Ratio, s.History, v)
+	} else {
+		v = judgeOther(check, s, v)
+	}
+	if v.Outcome == Fail {
+		return v
+	}
+	if ends := trial.Started.Add(check.InitialDelay); now.Before(ends) {
+		v.Outcome, v.Proven, v.Reason = Inconclusive, false, ReasonInitialDelay
+		v.Message = fmt.Sprintf("waits until the trial is %s old", check.InitialDelay)
+		return v
+	}
+	return withhold(spec, check, s, v, now)
+}
+
+func judgeOther(check Check, s CheckState, v CheckVerdict) CheckVerdict {
+	switch {
+	case len(s.Looks) > 0:
+		failing, _ := check.rule()
+		reason := ReasonProbesFailed
+		if check.Kind == KindThreshold {
+			reason = ReasonOutOfBounds
+			v.Bound = check.Threshold.bound()
+		}
+		return judgeLooks(v, s.Looks, failing, check.impatient(), reason)
+	case s.Pods != nil:
+		v.Outcome, v.Reason, v.Message = s.Pods.Outcome, s.Pods.Reason, s.Pods.Message
+		v.Proven = v.Outcome == Pass
+		v.Number, v.Bound = float64(s.Pods.Ready), float64(s.Pods.Pods)
+		return v
+	}
+	v.Reason, v.Message = ReasonNoData, "nothing has been observed yet"
+	return v
+}
+
+// judgeRatio gives the verdict of a ratio or latency check.
+func judgeRatio(spec Spec, check Check, r RatioState, h History, v CheckVerdict) CheckVerdict {
+	c := check.comparison()
+	share := spec.share(check)
+	limit := -math.Log(spec.alpha() * share)
+	logE := r.logEvidence(c)
+	stable, canary := r.Stable, r.Canary
+	v.Stable, v.Canary = &stable, &canary
+	v.Number, v.Bound = canary.rate(), stable.rate()
+	v.Evidence, v.Limit = math.Exp(logE), math.Exp(limit)
+	what := check.noun()
+	switch {
+	case logE >= limit:
+		v.Outcome, v.Reason = Fail, ReasonWorseThanStable
+		if c.Objective > 0 && logMixture(r.Guard, r.GuardLooks) > logMixture(r.Worse, r.Looks) {
+			v.Reason = ReasonOverObjective
+			v.Bound = c.Objective
+		}
+		v.Message = failedMessage(what, c, r, h, v.Reason, logE)
+	case r.StepCanary.Total < c.minRequests():
+		v.Reason = ReasonTooFewRequests
+		v.Message = fmt.Sprintf("the canary has answered %s requests in this step, %s are needed", number(r.StepCanary.Total), number(c.minRequests()))
+	case logE >= limit+math.Log(suspicion):
+		v.Reason = ReasonSuspicious
+		v.Message = fmt.Sprintf("%s: %s odds of being chance, %s fail the check", compare(what, canary, stable), odds(logE), odds(limit))
+	default:
+		v.Outcome, v.Reason = Pass, ReasonHealthy
+		v.Proven = r.proven(c, spec.beta()*share)
+		v.Message = compare(what, canary, stable) + ": no evidence that the canary is worse"
+		if v.Proven {
+			v.Message = compare(what, canary, stable) + ": shown to be good"
+		}
+	}
+	return v
+}
+
+// withhold turns a verdict that rests on missing or old data into a hold.
+func withhold(spec Spec, check Check, s CheckState, v CheckVerdict, now time.Time) CheckVerdict {
+	if a := s.Absence; a != nil {
+		return absentVerdict(spec, check, *a, v, now)
+	}
+	if s.Through.IsZero() {
+		if v.Reason != ReasonNoData {
+			v.Outcome, v.Proven, v.Reason, v.Message = Inconclusive, false, ReasonNoData, "nothing has been observed yet"
+		}
+		return v
+	}
+	if age := now.Sub(s.Through); age > max(staleAtLeast, staleIntervals*check.interval()) && v.Outcome == Pass {
+		v.Outcome, v.Proven, v.Reason = Inconclusive, false, ReasonNoData
+		v.Message = fmt.Sprintf("the last look is %s old", round(age))
+	}
+	return v
+}
+
+func absentVerdict(spec Spec, check Check, a AbsenceState, v CheckVerdict, now time.Time) CheckVerdict {
+	since := now.Sub(a.Since)
+	v.Outcome, v.Proven = Inconclusive, false
+	switch a.Kind {
+	case Outage:
+		v.Freeze, v.Reason = true, ReasonSourceOutage
+		v.Message = fmt.Sprintf("the source has been away for %s, the step's clock stands: %s", round(since), a.Message)
+		if since >= spec.sourceLimit() {
+			v.Reason = ReasonSourceLimit
+			v.Message = fmt.Sprintf("the source has been away for %s, limit %s: mend it, or skip or abort the step: %s", round(since), spec.sourceLimit(), a.Message)
+		}
+		return v
+	case BadQuery:
+		v.Reason, v.Message = ReasonBadQuery, "the source refuses the query; correct it: "+a.Message
+		return v
+	case NoSeries:
+		v.Reason, v.Message = ReasonNoSeries, "no series matches; check the selector and that the pods are scraped: "+a.Message
+	case Partial:
+		v.Reason, v.Message = ReasonPartialData, "the source gave a partial answer, which is not counted: "+a.Message
+	default:
+		v.Reason, v.Message = ReasonNoData, "no data: "+a.Message
+	}
+	if check.NoDataPasses && a.Kind != Partial {
+		v.Outcome = Pass
+		v.Message += " (accepted by this check)"
+	}
+	return v
+}
+
+// conclude folds the checks' verdicts: a failure decides, then a frozen clock,
+// then a hold.
+func conclude(checks []CheckVerdict) Verdict {
+	v := Verdict{Outcome: Pass, Proven: true, Reason: ReasonHealthy, Checks: checks}
+	var fail, freeze, hold *CheckVerdict
+	deciding := 0
+	for i := range checks {
+		c := &checks[i]
+		if c.DryRun {
+			continue
+		}
+		deciding++
+		v.Proven = v.Proven && c.Proven
+		v.Freeze = v.Freeze || c.Freeze
+		v.NeedsPerson = v.NeedsPerson || c.Reason == ReasonSourceLimit || c.Reason == ReasonBadQuery || c.Reason == ReasonInvalidCheck
+		switch {
+		case c.Outcome == Fail && fail == nil:
+			fail = c
+		case c.Freeze && freeze == nil:
+			freeze = c
+		case c.Outcome == Inconclusive && hold == nil:
+			hold = c
+		}
+	}
+	decider := first(fail, freeze, hold)
+	if decider == nil {
+		v.Message = fmt.Sprintf("all %d checks pass", deciding)
+		if deciding == 1 || (deciding > 0 && len(checks) == 1) {
+			v.Message = "check " + checks[0].Name + " passes: " + checks[0].Message
+		}
+		return v
+	}
+	v.Outcome, v.Reason, v.Proven = decider.Outcome, decider.Reason, false
+	v.Message = fmt.Sprintf("check %s: %s", decider.Name, decider.Message)
+	return v
+}
+
+func first(candidates ...*CheckVerdict) *CheckVerdict {
+	for _, c := range candidates {
+		if c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+func (s Spec) alpha() float64 {
+	if s.Alpha > 0 {
+		return s.Alpha
+	}
+	return DefaultAlpha
+}
+
+func (s Spec) beta() float64 {
+	if s.Beta > 0 {
+		return s.Beta
+	}
+	return DefaultBeta
+}
+
+func (s Spec) sourceLimit() time.Duration {
+	if s.SourceLimit > 0 {
+		return s.SourceLimit
+	}
+	return DefaultSourceLimit
+}
+
+// share is the part of alpha and beta that a check may spend. Dry runs spend
+// none of the others'.
+func (s Spec) share(check Check) float64 {
+	total := 0.0
+	for _, c := range s.Checks {
+		if c.statistical() && (!c.DryRun || c.Name == check.Name) {
+			total += c.weight()
+		}
+	}
+	if total <= 0 {
+		return 1
+	}
+	return check.weight() / total
+}
+
+func (c Check) weight() float64 {
+	if c.Weight > 0 {
+		return c.Weight
+	}
+	return 1
+}

@@ -1,0 +1,222 @@
+package analysis
+
+import (
+	"math"
+)
+
+// The alternatives each test bets on. A mixture over a grid loses at most the
+// logarithm of its size against the best of them.
+var (
+	// worseGrid: how many times worse than tolerated the canary is.
+	worseGrid = []float64{1.5, 2, 3, 5, 10, 30, 100}
+	// guardGrid: how many times over its objective the canary is.
+	guardGrid = []float64{1.5, 2, 3, 5, 10, 30}
+	// betterGrid: how many times worse than stable a good canary may look.
+	betterGrid = []float64{0.3, 1, 2}
+	// withinGrid: which part of its objective a good canary uses.
+	withinGrid = []float64{0.01, 0.1, 0.3}
+)
+
+const (
+	// recentRequests is the memory, in requests, of stable's recent failure rate.
+	recentRequests = 200
+	// maxLog bounds every accumulated logarithm, so that all stay finite.
+	maxLog = 690
+	// maxGuardRate keeps alternatives of the guard below certainty.
+	maxGuardRate = 0.99
+)
+
+// observe adds one window of both arms to the evidence.
+//
+// Comparison. Given the failures of both arms together, the canary's are
+// binomial with share w = r0*n_c/(r0*n_c+n_b) when it is exactly r0 times as
+// bad as stable; a canary rho times worse has the likelihood ratio
+//
+//	f_c*ln(rho) - (f_c+f_b)*ln(1+(rho-1)*w)
+//
+// whose exponential is a test martingale, see Lindon and Malek, Anytime-Valid
+// Inference for Multinomial Count Data (arXiv:2011.03567). Dividing its
+// logarithm by the dispersion factor learned from stable's earlier windows
+// makes it hold for failures that come in bursts.
+func (r RatioState) observe(c Comparison, stable, canary Counts) RatioState {
+	factor := r.Dispersion.Factor()
+	r.Recent = decay(r.Recent, stable)
+	if stable.Total > 0 && canary.Total > 0 {
+		r.Looks++
+		r.Worse = bet(r.Worse, r.Looks, worseIncrements(c.tolerance(), stable, canary, factor))
+		r.Better = accumulate(r.Better, betterIncrements(c.worse(), stable, canary, factor))
+	}
+	if c.Objective > 0 && canary.Total > 0 {
+		// Where stable misses the objective too, the objective is no fair
+		// measure and the comparison decides alone.
+		if r.Recent.rate() <= c.Objective {
+			r.GuardLooks++
+			r.Guard = bet(r.Guard, r.GuardLooks, guardIncrements(c.Objective, guardGrid, canary, factor))
+		}
+		r.Within = accumulate(r.Within, withinIncrements(c.Objective, canary, factor))
+	}
+	r.Stable.add(stable)
+	r.Canary.add(canary)
+	r.StepCanary.add(canary)
+	r.Dispersion = r.Dispersion.learn(stable)
+	return r
+}
+
+// bet advances a mixture over the times at which the canary may have turned
+// bad. A bet placed at look t gets the weight 1/(t(t+1)); the weights sum to 1,
+// so the mixture is itself a test martingale and Ville's inequality bounds it,
+// while a canary that turns bad after a thousand good looks is found as fast
+// as one that was bad from the start, but for the logarithm of that weight.
+// The idea is that of e-detectors: Shin, Ramdas and Rinaldo, E-detectors: a
+// nonparametric framework for sequential change detection (arXiv:2203.03532).
+//
+// One number per alternative suffices: R_t = (R_{t-1} + w_t) * likelihood ratio.
+func bet(logs []float64, look int64, increments []float64) []float64 {
+	t := float64(look)
+	weight := -math.Log(t) - math.Log(t+1)
+	next := make([]float64, len(increments))
+	for j, inc := range increments {
+		placed := weight
+		if look > 1 && j < len(logs) {
+			placed = logAdd(logs[j], weight)
+		}
+		next[j] = clampLog(placed + inc)
+	}
+	return next
+}
+
+// logMixture is ln of the mean over the alternatives, the bets not yet placed
+// (1/(t+1) of all) counting as 1.
+func logMixture(logs []float64, looks int64) float64 {
+	if looks == 0 || len(logs) == 0 {
+		return 0
+	}
+	return logAdd(logMean(logs), -math.Log(float64(looks)+1))
+}
+
+func worseIncrements(tolerance float64, stable, canary Counts, factor float64) []float64 {
+	w := tolerance * canary.Total / (tolerance*canary.Total + stable.Total)
+	failed := canary.Failed + stable.Failed
+	inc := make([]float64, len(worseGrid))
+	for j, rho := range worseGrid {
+		inc[j] = (canary.Failed*math.Log(rho) - failed*math.Log1p((rho-1)*w)) / factor
+	}
+	return inc
+}
+
+// betterIncrements bets against a canary that is at least worse times as bad.
+func betterIncrements(worse float64, stable, canary Counts, factor float64) []float64 {
+	failed := canary.Failed + stable.Failed
+	inc := make([]float64, len(betterGrid))
+	for j, good := range betterGrid {
+		good = min(good, worse/1.5)
+		odds := (worse*canary.Total + stable.Total) / (good*canary.Total + stable.Total)
+		inc[j] = (canary.Failed*math.Log(good/worse) + failed*math.Log(odds)) / factor
+	}
+	return inc
+}
+
+// guardIncrements bets against a canary that fails at most as often as its
+// objective allows (Bernoulli; Turner, Ly and Grunwald, arXiv:2106.02693).
+func guardIncrements(objective float64, grid []float64, canary Counts, factor float64) []float64 {
+	inc := make([]float64, len(grid))
+	for j, rho := range grid {
+		p := min(rho*objective, max(maxGuardRate, objective))
+		inc[j] = bernoulli(canary, p, objective) / factor
+	}
+	return inc
+}
+
+func withinIncrements(objective float64, canary Counts, factor float64) []float64 {
+	inc := make([]float64, len(withinGrid))
+	for j, part := range withinGrid {
+		inc[j] = bernoulli(canary, part*objective, objective) / factor
+	}
+	return inc
+}
+
+// bernoulli is the log likelihood ratio of failure rate p against p0.
+func bernoulli(c Counts, p, p0 float64) float64 {
+	return c.Failed*math.Log(p/p0) + (c.Total-c.Failed)*(math.Log1p(-p)-math.Log1p(-p0))
+}
+
+func accumulate(logs, increments []float64) []float64 {
+	next := make([]float64, len(increments))
+	for j, inc := range increments {
+		if j < len(logs) {
+			inc += logs[j]
+		}
+		next[j] = clampLog(inc)
+	}
+	return next
+}
+
+// logEvidence is ln E against the canary: the mean of comparison and guard.
+func (r RatioState) logEvidence(c Comparison) float64 {
+	worse := logMixture(r.Worse, r.Looks)
+	if c.Objective <= 0 {
+		return worse
+	}
+	return logMean([]float64{worse, logMixture(r.Guard, r.GuardLooks)})
+}
+
+// proven is true when the canary is shown to be less than worse times as bad
+// as stable, or to keep its objective, each with half of beta.
+func (r RatioState) proven(c Comparison, beta float64) bool {
+	limit := math.Log(2 / beta)
+	if len(r.Better) > 0 && logMean(r.Better) >= limit {
+		return true
+	}
+	return c.Objective > 0 && len(r.Within) > 0 && logMean(r.Within) >= limit
+}
+
+// beginStep counts anew what a step needs before it may pass or be proven.
+func (r RatioState) beginStep() RatioState {
+	r.StepCanary = Counts{}
+	r.Better, r.Within = nil, nil
+	return r
+}
+
+// decay forgets old requests as new ones come.
+func decay(recent, c Counts) Counts {
+	keep := math.Exp(-c.Total / recentRequests)
+	return Counts{Total: recent.Total*keep + c.Total, Failed: recent.Failed*keep + c.Failed}
+}
+
+func logAdd(a, b float64) float64 {
+	if a < b {
+		a, b = b, a
+	}
+	return a + math.Log1p(math.Exp(b-a))
+}
+
+func logMean(logs []float64) float64 {
+	sum := logs[0]
+	for _, l := range logs[1:] {
+		sum = logAdd(sum, l)
+	}
+	return sum - math.Log(float64(len(logs)))
+}
+
+func clampLog(l float64) float64 { return min(max(l, -maxLog), maxLog) }
+
+func (c Comparison) tolerance() float64 {
+	if c.Tolerance > 0 {
+		return c.Tolerance
+	}
+	return DefaultTolerance
+}
+
+func (c Comparison) worse() float64 {
+	if c.Worse > 0 {
+		return c.Worse
+	}
+	return DefaultWorse
+}
+
+func (c Comparison) minRequests() float64 {
+	if c.MinRequests > 0 {
+		return c.MinRequests
+	}
+	return DefaultMinRequests
+}

@@ -1,0 +1,154 @@
+package analysis
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Finding is the judgement of the canary's pods.
+type Finding struct {
+	At      time.Time `json:"at"`
+	Outcome Outcome   `json:"outcome"`
+	Reason  Reason    `json:"reason"`
+	Message string    `json:"message"`
+	// Ready of Pods pods have ready containers.
+	Ready int `json:"ready"`
+	Pods  int `json:"pods"`
+}
+
+// imageReasons are the waiting reasons with which the kubelet says that it has
+// no image; see its images.go for the words.
+var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
+
+// configReasons are the waiting reasons of a container that cannot be made.
+var configReasons = []string{"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+
+// AssessPods judges pods by what the kubelet reports. It fails at once on a
+// crash, an out-of-memory kill and a missing image, and when a pod stays
+// unready beyond its limit; it needs no traffic and no metrics.
+func AssessPods(w Workload, pods []PodState, now time.Time) Finding {
+	f := Finding{At: now, Outcome: Pass, Reason: ReasonHealthy}
+	var waiting string
+	for _, p := range sortedPods(pods) {
+		if p.Deleting || p.Phase == "Succeeded" {
+			continue
+		}
+		if reason, message := crash(w, p); reason != "" {
+			return Finding{At: now, Outcome: Fail, Reason: reason, Message: message, Pods: len(pods)}
+		}
+		f.Pods++
+		if p.ContainersReady {
+			f.Ready++
+			continue
+		}
+		why := notReady(p, now)
+		if unreadyFor(p, now) >= w.unreadyLimit() {
+			return Finding{At: now, Outcome: Fail, Reason: ReasonUnready, Pods: len(pods), Message: fmt.Sprintf(
+				"canary pod %s has been unready for %s, limit %s: %s", p.Name, round(unreadyFor(p, now)), w.unreadyLimit(), why)}
+		}
+		if waiting == "" {
+			waiting = why
+		}
+	}
+	if f.Ready < max(f.Pods, w.minPods()) {
+		f.Outcome, f.Reason = Inconclusive, ReasonNotReadyYet
+		f.Message = fmt.Sprintf("%d of %d canary pods are ready", f.Ready, max(f.Pods, w.minPods()))
+		if waiting != "" {
+			f.Message += ": " + waiting
+		}
+		return f
+	}
+	f.Message = fmt.Sprintf("%d of %d canary pods are ready, none crashed", f.Ready, f.Pods)
+	return f
+}
+
+// crash gives the reason for which a pod fails the canary at once.
+func crash(w Workload, p PodState) (Reason, string) {
+	for _, c := range p.Containers {
+		switch {
+		case c.Terminated == "OOMKilled":
+			return ReasonOOMKilled, fmt.Sprintf("container %s of canary pod %s was killed for lack of memory (%d restarts): raise its memory limit or mend the leak", c.Name, p.Name, c.Restarts)
+		case slices.Contains(imageReasons, c.Waiting):
+			return ReasonImagePull, fmt.Sprintf("container %s of canary pod %s has no image: %s%s", c.Name, p.Name, c.Waiting, detail(c.WaitingMessage))
+		case crashes(c) > w.MaxRestarts:
+			return ReasonCrashed, fmt.Sprintf("container %s of canary pod %s crashed %d times, %d accepted (last: %s, exit code %d)", c.Name, p.Name, crashes(c), w.MaxRestarts, orUnknown(c.Terminated), c.ExitCode)
+		}
+	}
+	return "", ""
+}
+
+// crashes counts a termination that has not been followed by a restart yet.
+func crashes(c ContainerState) int32 {
+	if c.Restarts == 0 && c.Terminated != "" && c.ExitCode != 0 {
+		return 1
+	}
+	return c.Restarts
+}
+
+// unreadyFor is how long a pod has been without ready containers.
+func unreadyFor(p PodState, now time.Time) time.Duration {
+	since := p.Since
+	if since.IsZero() {
+		since = p.Created
+	}
+	if since.IsZero() {
+		return 0
+	}
+	return now.Sub(since)
+}
+
+func notReady(p PodState, now time.Time) string {
+	if !p.Scheduled {
+		return fmt.Sprintf("pod %s is not scheduled%s", p.Name, detail(p.SchedulingMessage))
+	}
+	for _, c := range p.Containers {
+		if slices.Contains(configReasons, c.Waiting) {
+			return fmt.Sprintf("container %s of pod %s cannot start: %s%s", c.Name, p.Name, c.Waiting, detail(c.WaitingMessage))
+		}
+	}
+	for _, c := range p.Containers {
+		if !c.Ready && !c.Init {
+			return fmt.Sprintf("container %s of pod %s has not been ready for %s", c.Name, p.Name, round(unreadyFor(p, now)))
+		}
+	}
+	return fmt.Sprintf("pod %s is starting", p.Name)
+}
+
+func sortedPods(pods []PodState) []PodState {
+	return slices.SortedFunc(slices.Values(pods), func(a, b PodState) int { return strings.Compare(a.Name, b.Name) })
+}
+
+func (w Workload) unreadyLimit() time.Duration {
+	if w.UnreadyLimit > 0 {
+		return w.UnreadyLimit
+	}
+	return DefaultUnreadyLimit
+}
+
+func (w Workload) minPods() int { return max(w.MinPods, 1) }
+
+func detail(s string) string {
+	if s == "" {
+		return ""
+	}
+	return ": " + clip(s, 200)
+}
+
+// clip shortens s to at most n bytes at a rune boundary.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "reason unknown"
+	}
+	return s
+}
+
+func round(d time.Duration) time.Duration { return d.Round(time.Second) }
