@@ -2,6 +2,8 @@ package analysis
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -45,4 +47,17 @@ type Series struct {
 type Sample struct {
 	Time  time.Time
 	Value float64
+}
+
+// Key writes the labels in a fixed order, so that series can be told apart and
+// sorted.
+func (s Series) Key() string {
+	var b strings.Builder
+	for _, name := range names(s.Labels) {
+		b.WriteString(name)
+		b.WriteByte('=')
+		b.WriteString(strconv.Quote(s.Labels[name]))
+		b.WriteByte(',')
+	}
+	return b.String()
 }

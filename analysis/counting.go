@@ -1,0 +1,168 @@
+package analysis
+
+import (
+	"math"
+	"regexp"
+	"time"
+)
+
+// Born tells when the target of a series began to run, if that is known.
+type Born func(labels map[string]string) (time.Time, bool)
+
+// CountRequests gives the increase of counters over a window, per arm, from raw
+// samples that reach back beyond the window's start.
+//
+// Every sample belongs to the one window its time falls into, and a series
+// rises from its last sample at or before the window's start, so that disjoint
+// windows count each request once, also across missed scrapes. A value below
+// the one before it is a reset: the counter began again at 0. A series without
+// an earlier sample counts from 0 when it was born where it could have been
+// seen: its target was seen before, or began after everything in sight, or
+// (where that is unknown) any other target was seen before. Otherwise its
+// first sample only sets the base, because the source itself may just have
+// come back; nothing is ever invented.
+func CountRequests(w Window, arms [2][]Series, born Born) [2]float64 {
+	seen := sighting(w, arms)
+	var sums [2]float64
+	for arm, series := range arms {
+		for _, s := range series {
+			sums[arm] += increase(s, w, seen.fromZero(s, born))
+		}
+	}
+	return sums
+}
+
+// CountRatio counts all and the failed requests of both arms, stable first.
+// The failed ones are those whose labels match bad, or the series in badSeries
+// where these are other metrics.
+func CountRatio(w Window, total, badSeries [2][]Series, bad []LabelMatch, born Born) (stable, canary Counts) {
+	var everything [2][]Series
+	for arm := range total {
+		everything[arm] = append(append(everything[arm], total[arm]...), badSeries[arm]...)
+	}
+	seen := sighting(w, everything)
+	matches := compile(bad)
+	var counts [2]Counts
+	for arm := range total {
+		for _, s := range total[arm] {
+			inc := increase(s, w, seen.fromZero(s, born))
+			counts[arm].Total += inc
+			if len(bad) > 0 && matches.match(s.Labels) {
+				counts[arm].Failed += inc
+			}
+		}
+		for _, s := range badSeries[arm] {
+			counts[arm].Failed += increase(s, w, seen.fromZero(s, born))
+		}
+		// Two metrics of one program are not updated in one instant.
+		counts[arm].Failed = min(counts[arm].Failed, counts[arm].Total)
+	}
+	return counts[0], counts[1]
+}
+
+// Sampled is true when at least one of the series has a sample in the window.
+func Sampled(w Window, series []Series) bool {
+	for _, s := range series {
+		if n := len(s.Samples); n > 0 && s.Samples[n-1].Time.After(w.Start) && !s.Samples[0].Time.After(w.End) {
+			return true
+		}
+	}
+	return false
+}
+
+// increase sums a counter's rises over the window.
+func increase(s Series, w Window, fromZero bool) float64 {
+	sum, last, based := 0.0, 0.0, fromZero
+	for _, p := range s.Samples {
+		if math.IsNaN(p.Value) || math.IsInf(p.Value, 0) || p.Value < 0 || p.Time.After(w.End) {
+			continue
+		}
+		if p.Time.After(w.Start) && based {
+			if p.Value >= last {
+				sum += p.Value - last
+			} else {
+				sum += p.Value
+			}
+		}
+		last, based = p.Value, true
+	}
+	return sum
+}
+
+// sight is what was visible before a window began.
+type sight struct {
+	window  Window
+	any     bool
+	targets map[string]bool
+	// earliest is the first sample of all, the edge of what could be seen.
+	earliest time.Time
+}
+
+func sighting(w Window, arms [2][]Series) sight {
+	s := sight{window: w, targets: map[string]bool{}}
+	for _, arm := range arms {
+		for _, series := range arm {
+			if len(series.Samples) == 0 {
+				continue
+			}
+			first := series.Samples[0].Time
+			if s.earliest.IsZero() || first.Before(s.earliest) {
+				s.earliest = first
+			}
+			if !first.After(w.Start) {
+				s.any = true
+				s.targets[target(series.Labels)] = true
+			}
+		}
+	}
+	return s
+}
+
+// fromZero decides whether a series that has no sample before the window began
+// within sight, so that all of its first sample is new.
+func (s sight) fromZero(series Series, born Born) bool {
+	if len(series.Samples) == 0 || !series.Samples[0].Time.After(s.window.Start) {
+		return false
+	}
+	if s.targets[target(series.Labels)] {
+		return true
+	}
+	if born != nil {
+		if at, known := born(series.Labels); known {
+			return s.any && at.After(s.earliest) || !at.Before(s.window.Start)
+		}
+	}
+	return s.any
+}
+
+// target names the scraped process a series comes from.
+func target(labels map[string]string) string {
+	return labels["job"] + "\xff" + labels["namespace"] + "\xff" + labels["pod"] + "\xff" + labels["instance"]
+}
+
+type labelMatcher struct {
+	label   string
+	pattern *regexp.Regexp
+}
+
+type labelMatchers []labelMatcher
+
+// compile skips patterns that do not compile; Check.Validate refuses those.
+func compile(bad []LabelMatch) labelMatchers {
+	var ms labelMatchers
+	for _, b := range bad {
+		if re, err := regexp.Compile("^(?:" + b.Matches + ")$"); err == nil {
+			ms = append(ms, labelMatcher{b.Label, re})
+		}
+	}
+	return ms
+}
+
+func (ms labelMatchers) match(labels map[string]string) bool {
+	for _, m := range ms {
+		if !m.pattern.MatchString(labels[m.label]) {
+			return false
+		}
+	}
+	return len(ms) > 0
+}

@@ -1,0 +1,41 @@
+package analysis
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var placeholder = regexp.MustCompile(`\{\{\s*([A-Za-z][A-Za-z0-9_.-]*)\s*\}\}`)
+
+// Render fills the placeholders ({{ name }}) of a query. Values are escaped
+// for use within a double-quoted PromQL string, so that an argument cannot
+// change the query around it. A placeholder without a value is an error that
+// names it and what there is.
+func Render(query string, args map[string]string) (string, error) {
+	var missing []string
+	out := placeholder.ReplaceAllStringFunc(query, func(match string) string {
+		name := placeholder.FindStringSubmatch(match)[1]
+		value, ok := args[name]
+		if !ok {
+			missing = append(missing, name)
+		}
+		return escape.Replace(value)
+	})
+	if len(missing) > 0 {
+		return "", fmt.Errorf("query %q: no value for %s; known are %s", clip(query, 200), strings.Join(missing, ", "), strings.Join(names(args), ", "))
+	}
+	return out, nil
+}
+
+var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+func names(args map[string]string) []string {
+	keys := make([]string, 0, len(args))
+	for k := range args {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
