@@ -1,0 +1,148 @@
+# Serin. "make help" lists what there is.
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE   ?= $(or $(SERIN_CACHE),$(CURDIR)/.cache)
+BIN     := $(CACHE)/bin
+OUT     := $(CURDIR)/out
+PROFILE ?= light
+export SERIN_CACHE := $(CACHE)
+export GOFLAGS ?= -buildvcs=false
+
+GOLANGCI_LINT  := $(BIN)/golangci-lint-v2.13.2
+CONTROLLER_GEN := $(BIN)/controller-gen-v0.21.0
+GOTESTSUM      := $(BIN)/gotestsum-v1.13.0
+SANDBOX        := $(BIN)/sandbox
+
+# Packages of the main module; the tools and the example are modules of their own.
+PACKAGES := ./...
+# One package at a time: these share one cluster.
+CLUSTER_TESTS := -p 1 -count 1 -timeout 40m
+
+.PHONY: help
+help: ## List the targets.
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 18
+
+## The two commands of the README
+
+.PHONY: demo
+demo: $(SANDBOX) ## Show a release travel to production and a bad one come back (PROFILE=light|full, KUBECONFIG=file, DEMO_KEEP=1).
+	go run ./e2e/demo --profile $(PROFILE) $(if $(filter command% environment%,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG))
+
+.PHONY: test
+test: ## Check everything that needs the light sandbox: style, unit, integration, scenarios.
+	@rm -rf $(OUT)/test && mkdir -p $(OUT)/test
+	@status=0; \
+	$(MAKE) --no-print-directory check unit example && \
+	$(MAKE) --no-print-directory integration scenarios || status=$$?; \
+	$(MAKE) --no-print-directory sandbox-down || status=$$?; \
+	go run ./e2e/tally $(OUT)/test/*.json || status=$$?; \
+	exit $$status
+
+.PHONY: e2e
+e2e: ## Check the full sandbox: Gitea, Flux and Traefik.
+	@rm -rf $(OUT)/e2e && mkdir -p $(OUT)/e2e
+	@status=0; \
+	$(MAKE) --no-print-directory e2e-tests || status=$$?; \
+	$(MAKE) --no-print-directory sandbox-down || status=$$?; \
+	go run ./e2e/tally $(OUT)/e2e/*.json || status=$$?; \
+	exit $$status
+
+## Parts of them
+
+.PHONY: check
+check: fmt-check vet lint generate-check ## Formatting, vet, linters, generated files.
+
+.PHONY: fmt-check
+fmt-check:
+	@echo "== formatting"; unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt these files: $$unformatted"; exit 1; fi
+
+.PHONY: vet
+vet:
+	@echo "== vet"; go vet -tags integration,scenarios,e2e $(PACKAGES)
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## golangci-lint, with the rule of who may import whom.
+	@echo "== golangci-lint"; $(GOLANGCI_LINT) run
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Write the deep copies and the CRDs anew.
+	$(CONTROLLER_GEN) object paths=./api/... crd output:crd:dir=config/crd
+
+.PHONY: generate-check
+generate-check: $(CONTROLLER_GEN)
+	@echo "== generated files"; rm -rf $(OUT)/crd; mkdir -p $(OUT)/crd; \
+	$(CONTROLLER_GEN) paths=./api/... crd output:crd:dir=$(OUT)/crd; \
+	for f in $(OUT)/crd/*.yaml; do cmp $$f config/crd/$$(basename $$f) || { echo "run make generate"; exit 1; }; done
+
+.PHONY: unit
+unit: $(GOTESTSUM) ## Unit and property tests, with the race detector.
+	@echo "== unit"; mkdir -p $(OUT)/test
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/1-unit.json -- -race -timeout 15m $(PACKAGES)
+
+.PHONY: example
+example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
+	@echo "== example"; mkdir -p $(OUT)/test
+	cd examples/ipfs-kit && $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-example.json -- -timeout 10m ./...
+
+.PHONY: integration
+integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, with Serin in the test's process.
+	@echo "== integration"; mkdir -p $(OUT)/test
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) ./controllers/... ./embedded/... ./traffic/... ./e2e/deploy/...
+
+.PHONY: scenarios
+scenarios: $(GOTESTSUM) sandbox-up ## Scenarios in the light sandbox, with Serin in the cluster.
+	@echo "== scenarios"; mkdir -p $(OUT)/test
+	$(GOTESTSUM) --format testname --jsonfile $(OUT)/test/4-scenarios.json -- -tags scenarios $(CLUSTER_TESTS) ./e2e/scenarios/...
+
+.PHONY: e2e-tests
+e2e-tests: PROFILE := full
+e2e-tests: $(GOTESTSUM) sandbox-up
+	@echo "== gateway and forge"; mkdir -p $(OUT)/e2e
+	set -a; . $(CACHE)/sandbox/environment; set +a; \
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/e2e/1-adapters.json -- -tags e2e -run E2E $(CLUSTER_TESTS) ./forge/... ./traffic/...
+	@echo "== story"
+	$(GOTESTSUM) --format testname --jsonfile $(OUT)/e2e/2-story.json -- -tags e2e $(CLUSTER_TESTS) ./e2e/scenarios/...
+
+.PHONY: bench
+bench: sandbox-up ## Measure what the documents claim; also written to out/bench.json.
+	go run ./e2e/bench
+
+## The sandbox
+
+.PHONY: sandbox-up
+sandbox-up: $(SANDBOX) ## Bring the sandbox up (PROFILE=light|full); up twice is up once.
+	$(SANDBOX) up --profile $(PROFILE)
+
+.PHONY: sandbox-down
+sandbox-down: $(SANDBOX) ## Stop the sandbox and leave nothing.
+	$(SANDBOX) down
+
+.PHONY: sandbox-status
+sandbox-status: $(SANDBOX) ## Say what of the sandbox runs.
+	$(SANDBOX) status
+
+.PHONY: $(SANDBOX)
+$(SANDBOX):
+	@go build -o $@ ./e2e/sandbox/cmd/sandbox
+
+## Tools, kept in the cache by version
+
+$(GOLANGCI_LINT):
+	@echo "building golangci-lint (about 2 minutes, once)"; GOBIN=$(BIN)/new CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(lastword $(subst -, ,$(notdir $@))) && mv $(BIN)/new/golangci-lint $@
+
+$(CONTROLLER_GEN):
+	@echo "building controller-gen (once)"; GOBIN=$(BIN)/new CGO_ENABLED=0 go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(lastword $(subst -, ,$(notdir $@))) && mv $(BIN)/new/controller-gen $@
+
+$(GOTESTSUM):
+	@echo "building gotestsum (once)"; GOBIN=$(BIN)/new CGO_ENABLED=0 go install gotest.tools/gotestsum@$(lastword $(subst -, ,$(notdir $@))) && mv $(BIN)/new/gotestsum $@
+
+.PHONY: image
+image: ## Build Serin's binary as the image holds it, in out/serin.
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $(OUT)/serin ./cmd/serin
+
+.PHONY: clean
+clean: ## Remove what was built, but not the cache.
+	rm -rf $(OUT)
