@@ -1,0 +1,326 @@
+package overlays
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+	sigsyaml "sigs.k8s.io/yaml"
+)
+
+// document is a YAML file that is edited by splicing its bytes: the parser only
+// says where things are, so that whatever is not edited stays as it was.
+type document struct {
+	path string
+	src  []byte
+	// docs are the roots of the file's documents.
+	docs []*yaml.Node
+	// lines are the offsets at which the lines begin.
+	lines   []int
+	splices []splice
+}
+
+// splice replaces src[from:to] by text.
+type splice struct {
+	from, to int
+	text     string
+}
+
+// parseDocument reads a YAML file of any number of documents.
+func parseDocument(path string, src []byte) (*document, error) {
+	if !utf8.Valid(src) {
+		return nil, fmt.Errorf("%s: not UTF-8, save the file as UTF-8", path)
+	}
+	d := &document{path: path, src: src, lines: lineStarts(src)}
+	decoder := yaml.NewDecoder(bytes.NewReader(src))
+	for {
+		var node yaml.Node
+		err := decoder.Decode(&node)
+		if errors.Is(err, io.EOF) {
+			return d, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if len(node.Content) > 0 {
+			d.docs = append(d.docs, node.Content[0])
+		}
+	}
+}
+
+// lineStarts finds the lines as the YAML parser counts them: LF, CR, CRLF, and
+// the Unicode breaks NEL, LS and PS end a line; a byte order mark is no column.
+func lineStarts(src []byte) []int {
+	start := 0
+	if bytes.HasPrefix(src, []byte("\xEF\xBB\xBF")) {
+		start = 3
+	}
+	lines := []int{start}
+	for i := start; i < len(src); {
+		r, size := utf8.DecodeRune(src[i:])
+		i += size
+		switch r {
+		case '\r':
+			if i < len(src) && src[i] == '\n' {
+				i++
+			}
+			lines = append(lines, i)
+		case '\n', '\u0085', '\u2028', '\u2029':
+			lines = append(lines, i)
+		}
+	}
+	return lines
+}
+
+// eol is the line end that the file uses.
+func (d *document) eol() string {
+	if i := bytes.IndexByte(d.src, '\n'); i > 0 && d.src[i-1] == '\r' {
+		return "\r\n"
+	}
+	return "\n"
+}
+
+// offset is where a node begins.
+func (d *document) offset(n *yaml.Node) (int, error) {
+	if n.Line < 1 || n.Line > len(d.lines) {
+		return 0, d.errorAt(n, "its place in the file is not known")
+	}
+	at := d.lines[n.Line-1]
+	for range n.Column - 1 {
+		if at >= len(d.src) {
+			return 0, d.errorAt(n, "its place in the file is not known")
+		}
+		_, size := utf8.DecodeRune(d.src[at:])
+		at += size
+	}
+	return at, nil
+}
+
+// errorAt is an error that names the file and the line.
+func (d *document) errorAt(n *yaml.Node, format string, args ...any) error {
+	return fmt.Errorf("%s:%d: %s", d.path, n.Line, fmt.Sprintf(format, args...))
+}
+
+// span is where a scalar (or an alias) stands, its quotes included, its anchor
+// and tag left out.
+func (d *document) span(n *yaml.Node) (from, to int, err error) {
+	from, err = d.offset(n)
+	if err != nil {
+		return 0, 0, err
+	}
+	from = d.skipProperties(from)
+	if from >= len(d.src) {
+		if n.Value == "" {
+			return from, from, nil
+		}
+		return 0, 0, d.errorAt(n, "the value is not where the parser says")
+	}
+	switch c := d.src[from]; {
+	case n.Kind == yaml.AliasNode:
+		to = from + 1 + len(n.Value)
+	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		return 0, 0, d.errorAt(n, "the value is a block scalar (| or >), write it on one line")
+	case c == '"' && n.Style&yaml.DoubleQuotedStyle != 0:
+		to = endOfDoubleQuoted(d.src, from)
+	case c == '\'' && n.Style&yaml.SingleQuotedStyle != 0:
+		to = endOfSingleQuoted(d.src, from)
+	case bytes.HasPrefix(d.src[from:], []byte(n.Value)):
+		to = from + len(n.Value)
+	default:
+		return 0, 0, d.errorAt(n, "the value goes over several lines, write it on one line")
+	}
+	if to > len(d.src) {
+		return 0, 0, d.errorAt(n, "the value has no end")
+	}
+	return from, to, nil
+}
+
+// skipProperties goes over an anchor and a tag in front of a value.
+func (d *document) skipProperties(at int) int {
+	for at < len(d.src) && (d.src[at] == '&' || d.src[at] == '!') {
+		for at < len(d.src) && !strings.ContainsRune(" \t\r\n", rune(d.src[at])) {
+			at++
+		}
+		for at < len(d.src) && (d.src[at] == ' ' || d.src[at] == '\t') {
+			at++
+		}
+	}
+	return at
+}
+
+func endOfDoubleQuoted(src []byte, from int) int {
+	for i := from + 1; i < len(src); i++ {
+		switch src[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(src) + 1
+}
+
+func endOfSingleQuoted(src []byte, from int) int {
+	for i := from + 1; i < len(src); i++ {
+		if src[i] != '\'' {
+			continue
+		}
+		if i+1 < len(src) && src[i+1] == '\'' {
+			i++
+			continue
+		}
+		return i + 1
+	}
+	return len(src) + 1
+}
+
+// end is where a node ends, brackets of a flow collection included.
+func (d *document) end(n *yaml.Node) (int, error) {
+	if n.Kind == yaml.ScalarNode || n.Kind == yaml.AliasNode {
+		_, to, err := d.span(n)
+		return to, err
+	}
+	at, err := d.offset(n)
+	if err != nil {
+		return 0, err
+	}
+	if len(n.Content) > 0 {
+		if at, err = d.end(n.Content[len(n.Content)-1]); err != nil {
+			return 0, err
+		}
+	} else {
+		at = d.skipProperties(at) + 1
+	}
+	if n.Style&yaml.FlowStyle == 0 {
+		return at, nil
+	}
+	for comment := false; at < len(d.src); at++ {
+		switch c := d.src[at]; {
+		case c == '\n':
+			comment = false
+		case comment:
+		case c == '#':
+			comment = true
+		case c == ']' || c == '}':
+			return at + 1, nil
+		}
+	}
+	return 0, d.errorAt(n, "the list or map has no end")
+}
+
+// lineEnd is the offset after the line break that ends the line of at.
+func (d *document) lineEnd(at int) int {
+	i, _ := slices.BinarySearch(d.lines, at+1)
+	if i < len(d.lines) {
+		return d.lines[i]
+	}
+	return len(d.src)
+}
+
+// lineStart is the offset at which the line of at begins.
+func (d *document) lineStart(at int) int {
+	i, _ := slices.BinarySearch(d.lines, at+1)
+	return d.lines[max(i-1, 0)]
+}
+
+// insertLines adds whole lines at an offset that begins a line or is the end.
+func (d *document) insertLines(at int, lines ...string) {
+	eol := d.eol()
+	text := strings.Join(lines, eol) + eol
+	if at == len(d.src) && at > 0 && d.lines[len(d.lines)-1] != at {
+		text = eol + strings.TrimSuffix(text, eol)
+	}
+	d.splices = append(d.splices, splice{from: at, to: at, text: text})
+}
+
+// setScalar replaces a scalar's value, keeping its quotes, anchor and tag.
+func (d *document) setScalar(key, n *yaml.Node, value string) error {
+	if n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 {
+		// "newTag:" with nothing behind: the parser's place for nothing is of no use.
+		_, to, err := d.span(key)
+		if err != nil {
+			return err
+		}
+		colon := bytes.IndexByte(d.src[to:], ':')
+		if colon < 0 {
+			return d.errorAt(key, "the key %s has no colon", key.Value)
+		}
+		at := to + colon + 1
+		d.splices = append(d.splices, splice{from: at, to: at, text: " " + plainOrQuoted(value)})
+		return nil
+	}
+	from, to, err := d.span(n)
+	if err != nil {
+		return err
+	}
+	text := plainOrQuoted(value)
+	switch {
+	case n.Kind == yaml.AliasNode:
+	case n.Style&yaml.DoubleQuotedStyle != 0:
+		text = doubleQuoted(value)
+	case n.Style&yaml.SingleQuotedStyle != 0:
+		text = "'" + strings.ReplaceAll(value, "'", "''") + "'"
+	}
+	d.splices = append(d.splices, splice{from: from, to: to, text: text})
+	return nil
+}
+
+// plainOrQuoted leaves a string bare where every YAML reader takes it for a
+// string, and quotes it otherwise: a tag 1.10 is a number to YAML.
+func plainOrQuoted(value string) string {
+	if value == "" || strings.ContainsAny(value, "{}[]#&*!|>'\"%@`,?\\\n\r\t") ||
+		strings.Contains(value, ": ") || strings.HasSuffix(value, ":") ||
+		strings.HasPrefix(value, "-") || strings.TrimSpace(value) != value {
+		return doubleQuoted(value)
+	}
+	var decoded map[string]any
+	if err := sigsyaml.Unmarshal([]byte("value: "+value+"\n"), &decoded); err != nil || decoded["value"] != any(value) {
+		return doubleQuoted(value)
+	}
+	var node yaml.Node
+	if err := yaml.Unmarshal([]byte(value), &node); err != nil || len(node.Content) != 1 || node.Content[0].ShortTag() != "!!str" {
+		return doubleQuoted(value)
+	}
+	return value
+}
+
+// doubleQuoted writes a string as a YAML double-quoted scalar.
+func doubleQuoted(value string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range value {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r < 0x20 || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// bytes is the file with all splices applied.
+func (d *document) bytes() []byte {
+	slices.SortStableFunc(d.splices, func(a, b splice) int { return a.from - b.from })
+	out := make([]byte, 0, len(d.src)+256)
+	at := 0
+	for _, s := range d.splices {
+		out = append(out, d.src[at:s.from]...)
+		out = append(out, s.text...)
+		at = s.to
+	}
+	return append(out, d.src[at:]...)
+}

@@ -1,0 +1,206 @@
+package overlays
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+// mount is where kustomize sees the repository's root. It is not "/", so that
+// a path which leaves the repository is seen to do so: "/.." is "/" again.
+const mount = "/repository"
+
+var errReadOnly = errors.New("the repository is read only while it is rendered")
+
+// readOnly shows a repository's files to kustomize. kustomize hides the reason
+// when it cannot read a file (it goes on to try the path as a Git address), so
+// the first refusal is kept here.
+type readOnly struct {
+	files   fs.FS
+	refusal error
+}
+
+var _ filesys.FileSystem = (*readOnly)(nil)
+
+// refuse keeps the first refusal and returns it.
+func (r *readOnly) refuse(err error) error {
+	if r.refusal == nil {
+		r.refusal = err
+	}
+	return err
+}
+
+// name is a path of kustomize as fs.FS takes it.
+func (r *readOnly) name(p string) (string, error) {
+	clean := path.Clean(p)
+	switch {
+	case clean == mount:
+		return ".", nil
+	case strings.HasPrefix(clean, mount+"/"):
+		return strings.TrimPrefix(clean, mount+"/"), nil
+	case !path.IsAbs(clean) && fs.ValidPath(clean):
+		return clean, nil
+	}
+	return "", r.refuse(fmt.Errorf("%s: the path leaves the repository", strings.TrimPrefix(clean, "/")))
+}
+
+// stat reads a file's kind; a path that is not there is no refusal.
+func (r *readOnly) stat(p string) (fs.FileInfo, error) {
+	name, err := r.name(p)
+	if err != nil {
+		return nil, err
+	}
+	info, err := fs.Stat(r.files, name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, r.refuse(fmt.Errorf("%s: %w", name, err))
+	}
+	return info, err
+}
+
+// Exists says whether the path is there.
+func (r *readOnly) Exists(p string) bool {
+	_, err := r.stat(p)
+	return err == nil
+}
+
+// IsDir says whether the path is a directory.
+func (r *readOnly) IsDir(p string) bool {
+	info, err := r.stat(p)
+	return err == nil && info.IsDir()
+}
+
+// ReadFile reads a file. A kustomization is looked through before kustomize
+// sees it: what it may not load is refused.
+func (r *readOnly) ReadFile(p string) ([]byte, error) {
+	name, err := r.name(p)
+	if err != nil {
+		return nil, err
+	}
+	content, err := fs.ReadFile(r.files, name)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) && !r.IsDir(p) {
+			return nil, r.refuse(fmt.Errorf("%s: %w", name, err))
+		}
+		return nil, err
+	}
+	for _, kustomization := range kustomizationNames {
+		if path.Base(name) != kustomization {
+			continue
+		}
+		if err := refuseRemote(name, content); err != nil {
+			return nil, r.refuse(err)
+		}
+	}
+	return content, nil
+}
+
+// ReadDir lists a directory.
+func (r *readOnly) ReadDir(p string) ([]string, error) {
+	name, err := r.name(p)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := fs.ReadDir(r.files, name)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(entries))
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names, nil
+}
+
+// CleanedAbs splits a path into its directory and its file.
+func (r *readOnly) CleanedAbs(p string) (filesys.ConfirmedDir, string, error) {
+	name, err := r.name(p)
+	if err != nil {
+		return "", "", err
+	}
+	info, err := r.stat(p)
+	if err != nil {
+		return "", "", err
+	}
+	abs := path.Join(mount, name)
+	if info.IsDir() {
+		return filesys.ConfirmedDir(abs), "", nil
+	}
+	return filesys.ConfirmedDir(path.Dir(abs)), path.Base(abs), nil
+}
+
+// Glob finds paths by a pattern.
+func (r *readOnly) Glob(pattern string) ([]string, error) {
+	name, err := r.name(pattern)
+	if err != nil {
+		return nil, err
+	}
+	matches, err := fs.Glob(r.files, name)
+	for i := range matches {
+		matches[i] = path.Join(mount, matches[i])
+	}
+	return matches, err
+}
+
+// Walk walks a directory.
+func (r *readOnly) Walk(p string, walk filepath.WalkFunc) error {
+	name, err := r.name(p)
+	if err != nil {
+		return err
+	}
+	return fs.WalkDir(r.files, name, func(p string, entry fs.DirEntry, err error) error {
+		var info fs.FileInfo
+		if entry != nil && err == nil {
+			info, err = entry.Info()
+		}
+		return walk(path.Join(mount, p), info, err)
+	})
+}
+
+// Open opens a file for reading.
+func (r *readOnly) Open(p string) (filesys.File, error) {
+	content, err := r.ReadFile(p)
+	if err != nil {
+		return nil, err
+	}
+	info, err := r.stat(p)
+	if err != nil {
+		return nil, err
+	}
+	return &openFile{Reader: bytes.NewReader(content), info: info}, nil
+}
+
+// Create is refused.
+func (*readOnly) Create(string) (filesys.File, error) { return nil, errReadOnly }
+
+// Mkdir is refused.
+func (*readOnly) Mkdir(string) error { return errReadOnly }
+
+// MkdirAll is refused.
+func (*readOnly) MkdirAll(string) error { return errReadOnly }
+
+// RemoveAll is refused.
+func (*readOnly) RemoveAll(string) error { return errReadOnly }
+
+// WriteFile is refused.
+func (*readOnly) WriteFile(string, []byte) error { return errReadOnly }
+
+// openFile is a file as kustomize opens it.
+type openFile struct {
+	*bytes.Reader
+	info fs.FileInfo
+}
+
+// Close does nothing: the content is in memory.
+func (*openFile) Close() error { return nil }
+
+// Write is refused.
+func (*openFile) Write([]byte) (int, error) { return 0, errReadOnly }
+
+// Stat is the file's kind.
+func (f *openFile) Stat() (fs.FileInfo, error) { return f.info, nil }
