@@ -17,6 +17,9 @@ var (
 	ErrNotFound = errors.New("not found in the registry")
 	// ErrUnauthorized: the registry refuses the credentials.
 	ErrUnauthorized = errors.New("the registry refuses the credentials")
+	// ErrPartial: the list of tags broke off. What was read comes with it, but
+	// nothing may be concluded from what is missing.
+	ErrPartial = errors.New("the registry's list of tags is incomplete")
 )
 
 // LimitedError says that the registry asked for patience.
@@ -58,10 +61,12 @@ type Credentials struct {
 
 // Catalog reads a registry.
 type Catalog interface {
-	// Tags lists all the tags of a repository, in the registry's order.
+	// Tags lists all the tags of a repository, in the registry's order. With
+	// ErrPartial it returns those read until then.
 	Tags(ctx context.Context, repository string, as Credentials) ([]string, error)
 	// Resolve looks a tag or digest up. With a platform the digest is still the
 	// index's where there is one, but an index without that platform is
-	// ErrNotFound; Created and labels are that platform's.
+	// ErrNotFound; Created and labels are that platform's. A single image that
+	// names another platform is ErrNotFound too.
 	Resolve(ctx context.Context, repository, reference string, platform *Platform, as Credentials) (Artifact, error)
 }
