@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -30,12 +31,37 @@ const shutdownTimeout = 5 * time.Second
 func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	err := run(ctx, log, os.LookupEnv)
+	err := command(ctx, log, os.Args[1:])
 	stop()
 	if err != nil {
 		log.Error("ipfs-kit ends", "version", version, "error", err)
 		os.Exit(1)
 	}
+}
+
+// command runs what the arguments ask for: nothing means to serve.
+func command(ctx context.Context, log *slog.Logger, arguments []string) error {
+	switch {
+	case len(arguments) == 0:
+		return run(ctx, log, os.LookupEnv)
+	case len(arguments) == 3 && arguments[0] == "own-volume":
+		return ownVolume(arguments[1], arguments[2])
+	default:
+		return fmt.Errorf("arguments %q: give none to serve, or own-volume DIRECTORY UID", arguments)
+	}
+}
+
+// ownVolume gives directory to a user, as an init container of root does for
+// volumes to which the kubelet does not apply fsGroup.
+func ownVolume(directory, user string) error {
+	uid, err := strconv.Atoi(user)
+	if err != nil {
+		return fmt.Errorf("own-volume: UID %q is not a number", user)
+	}
+	if err := os.Chown(directory, uid, uid); err != nil {
+		return fmt.Errorf("own-volume: %w", err)
+	}
+	return nil
 }
 
 // run serves until ctx ends, then drains.

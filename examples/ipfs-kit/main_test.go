@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -130,5 +131,18 @@ func TestBadEnvironmentIsRefused(t *testing.T) {
 	err := run(t.Context(), slog.New(slog.DiscardHandler), func(string) (string, bool) { return "", false })
 	if err == nil || !strings.Contains(err.Error(), "CLUSTER_SECRET") || !strings.Contains(err.Error(), "MASTERS") {
 		t.Errorf("run: got %v, want an error that names what is missing", err)
+	}
+}
+
+func TestCommand(t *testing.T) {
+	directory := t.TempDir()
+	log := slog.New(slog.DiscardHandler)
+	if err := command(t.Context(), log, []string{"own-volume", directory, strconv.Itoa(os.Getuid())}); err != nil {
+		t.Errorf("own-volume: %v", err)
+	}
+	for _, wrong := range [][]string{{"own-volume", directory, "me"}, {"own-volume", directory + "/none", "1"}, {"fly"}} {
+		if err := command(t.Context(), log, wrong); err == nil {
+			t.Errorf("%q: no error", wrong)
+		}
 	}
 }
