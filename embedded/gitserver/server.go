@@ -1,0 +1,219 @@
+// Package gitserver is a small Git server over smart HTTP that keeps bare
+// repositories in a directory and needs no git binary. It serves what Serin and
+// the git command line ask of it: clones and fetches (shallow, partial and by
+// object id) and pushes with compare-and-swap of each branch, and it tells
+// subscribers of every push. It speaks protocol version 0 as described in
+// git's gitprotocol-http(5), gitprotocol-pack(5) and
+// gitprotocol-capabilities(5); clients that ask for version 2 fall back to it.
+//
+// One process owns a directory: locks are kept in memory.
+package gitserver
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Defaults of Options.
+const (
+	// DefaultMaxPushBytes bounds one push, in bytes.
+	DefaultMaxPushBytes = 64 << 20
+	// DefaultProposalPrefix begins the branches that may be rewritten.
+	DefaultProposalPrefix = "serin/"
+	// DefaultBranch is what HEAD of a new repository names.
+	DefaultBranch = "main"
+	// DefaultMaxConcurrent bounds the fetches and pushes served at once.
+	DefaultMaxConcurrent = 8
+)
+
+// User may enter the server by HTTP basic authentication.
+type User struct {
+	Name, Password string
+	// ReadOnly users may fetch only.
+	ReadOnly bool
+	// PushProtected users may push to protected branches.
+	PushProtected bool
+}
+
+// Push says that one reference of a repository has moved.
+type Push struct {
+	// Repository is the name without ".git", such as "acme/deploy".
+	Repository string
+	// URL is where the repository is cloned from.
+	URL string
+	// Ref is the full name of the reference, such as "refs/heads/main".
+	Ref string
+	// Before and After are commits; all zeros where the reference was not
+	// there before, or is gone after.
+	Before, After string
+	// Pusher is the user's name, empty where nobody is asked for one.
+	Pusher string
+}
+
+// Branch is the branch that moved; empty for a tag.
+func (p Push) Branch() string {
+	branch, found := strings.CutPrefix(p.Ref, "refs/heads/")
+	if !found {
+		return ""
+	}
+	return branch
+}
+
+// Options of a Server. Dir is required; the zero value of every other field is
+// usable.
+type Options struct {
+	// Dir holds the repositories, DIR/NAME.git each.
+	Dir string
+	// BaseURL is the server's address as others see it, for clone_url in
+	// webhooks.
+	BaseURL string
+	// Users may enter; with none, everybody may do everything.
+	Users []User
+	// AnonymousRead lets everybody fetch.
+	AnonymousRead bool
+	// NoCreateOnPush refuses pushes to repositories that are not there.
+	NoCreateOnPush bool
+	// MaxPushBytes bounds one push; zero means DefaultMaxPushBytes.
+	MaxPushBytes int64
+	// ProposalPrefix begins the branches whose history may be rewritten; empty
+	// means DefaultProposalPrefix.
+	ProposalPrefix string
+	// Protected are patterns (path.Match) of branches that only users with
+	// PushProtected may move.
+	Protected []string
+	// DefaultBranch is what HEAD names at first; empty means "main". A first
+	// push of another branch makes that one HEAD.
+	DefaultBranch string
+	// MaxConcurrent bounds fetches and pushes at once; zero means
+	// DefaultMaxConcurrent. More wait for their turn.
+	MaxConcurrent int
+	// OnPush is called after each reference has moved, before the client is
+	// answered; it must not block.
+	OnPush func(Push)
+	// Webhooks are told of each push.
+	Webhooks []Webhook
+	// Log is where failures go; nil means slog.Default().
+	Log *slog.Logger
+}
+
+// Server is an http.Handler; New makes one, Close ends it.
+type Server struct {
+	options Options
+	hooks   *dispatcher
+	slots   chan struct{}
+
+	mutex sync.Mutex
+	locks map[string]*sync.Mutex
+}
+
+// ErrName: a repository's name is not one.
+var ErrName = errors.New("not a repository name")
+
+// namePattern is one to four path elements that begin with a letter or digit,
+// so that no name leaves the directory or is hidden in it.
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,3}$`)
+
+// New makes a server over options.Dir, which is created where missing.
+func New(options Options) (*Server, error) {
+	if options.Dir == "" {
+		return nil, errors.New("git server: no directory: set Options.Dir")
+	}
+	if err := os.MkdirAll(options.Dir, 0o750); err != nil {
+		return nil, fmt.Errorf("git server: directory %s: %w", options.Dir, err)
+	}
+	if options.MaxPushBytes <= 0 {
+		options.MaxPushBytes = DefaultMaxPushBytes
+	}
+	if options.ProposalPrefix == "" {
+		options.ProposalPrefix = DefaultProposalPrefix
+	}
+	if options.DefaultBranch == "" {
+		options.DefaultBranch = DefaultBranch
+	}
+	if options.MaxConcurrent <= 0 {
+		options.MaxConcurrent = DefaultMaxConcurrent
+	}
+	if options.Log == nil {
+		options.Log = slog.Default()
+	}
+	return &Server{
+		options: options,
+		hooks:   newDispatcher(options.Webhooks, options.Log),
+		slots:   make(chan struct{}, options.MaxConcurrent),
+		locks:   map[string]*sync.Mutex{},
+	}, nil
+}
+
+// Close stops the delivery of webhooks; what is being delivered is given until
+// ctx ends.
+func (s *Server) Close(ctx context.Context) error { return s.hooks.close(ctx) }
+
+// Create makes an empty repository; one that is there already is no error.
+func (s *Server) Create(name string) error {
+	if !validName(name) {
+		return fmt.Errorf("repository %q: %w: write letters, digits, '.', '_' and '-', at most four parts", name, ErrName)
+	}
+	lock := s.lock(name)
+	lock.Lock()
+	defer lock.Unlock()
+	return initRepository(s.path(name), plumbing.NewBranchReferenceName(s.options.DefaultBranch))
+}
+
+func validName(name string) bool {
+	return namePattern.MatchString(name) && !strings.Contains(name, "..") &&
+		!strings.Contains(name+"/", ".git/") && !strings.Contains(name+"/", ".lock/")
+}
+
+// path is the repository's directory.
+func (s *Server) path(name string) string {
+	return filepath.Join(s.options.Dir, filepath.FromSlash(name)+".git")
+}
+
+// lock serialises what moves references of one repository.
+func (s *Server) lock(name string) *sync.Mutex {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	lock, found := s.locks[name]
+	if !found {
+		lock = &sync.Mutex{}
+		s.locks[name] = lock
+	}
+	return lock
+}
+
+// authenticate returns who asks; the zero User is anybody.
+func (s *Server) authenticate(r *http.Request) (user User, known bool) {
+	if len(s.options.Users) == 0 {
+		return User{PushProtected: true}, true
+	}
+	name, password, given := r.BasicAuth()
+	if !given {
+		return User{}, false
+	}
+	// Every user is compared, in constant time, so that neither the time of an
+	// answer nor its text tells which names there are.
+	for _, candidate := range s.options.Users {
+		if same(candidate.Name, name)&same(candidate.Password, password) == 1 {
+			user, known = candidate, true
+		}
+	}
+	return user, known && user.Password != ""
+}
+
+// same compares in constant time, whatever the lengths.
+func same(a, b string) int {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:])
+}
