@@ -70,3 +70,23 @@ const (
 	ConditionReconciling = "Reconciling"
 	ConditionStalled     = "Stalled"
 )
+
+// Words of AnnotationRequest; "@" and a time follow. RequestPrefixes are what
+// "serin" commands write.
+const (
+	// RequestApprove and RequestReject answer a Promotion's pull request, or
+	// open its approval gate.
+	RequestApprove = "approve"
+	RequestReject  = "reject"
+	// RequestAbort fails the trial of a Rollout, RequestPause and RequestResume
+	// stop and start its clock (RequestResume also passes an approval step, and
+	// on a Pipeline, as "resume/<environment>", ends a hold), RequestPromote
+	// takes a Rollout's canary in full now.
+	RequestAbort   = "abort"
+	RequestPause   = "pause"
+	RequestResume  = "resume"
+	RequestPromote = "promote"
+	// RequestRetry tries a Promotion or a Rollout that failed again; on a
+	// Release it ends its quarantine.
+	RequestRetry = "retry"
+)
