@@ -313,14 +313,17 @@ func doubleQuoted(value string) string {
 }
 
 // bytes is the file with all splices applied.
-func (d *document) bytes() []byte {
+func (d *document) bytes() ([]byte, error) {
 	slices.SortStableFunc(d.splices, func(a, b splice) int { return a.from - b.from })
 	out := make([]byte, 0, len(d.src)+256)
 	at := 0
 	for _, s := range d.splices {
+		if s.from < at || s.to < s.from || s.to > len(d.src) {
+			return nil, fmt.Errorf("%s: the fields to edit overlap; write them in plain block style, one field a line", d.path)
+		}
 		out = append(out, d.src[at:s.from]...)
 		out = append(out, s.text...)
 		at = s.to
 	}
-	return append(out, d.src[at:]...)
+	return append(out, d.src[at:]...), nil
 }

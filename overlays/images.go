@@ -55,7 +55,10 @@ func SetImages(files fs.FS, dir string, images []environments.Image) ([]File, er
 	if len(k.doc.splices) == 0 {
 		return nil, nil
 	}
-	after := k.doc.bytes()
+	after, err := k.doc.bytes()
+	if err != nil {
+		return nil, err
+	}
 	if err := k.check(after, images); err != nil {
 		return nil, err
 	}
@@ -298,6 +301,7 @@ func (k *kustomization) setEntry(e *entry, image environments.Image, aliases boo
 		}
 		switch {
 		case value == nil && (aliases || f.value == e.value(f.name)):
+		case value != nil && f.value == "" && scalarValue(value) == "":
 		case value == nil:
 			lines = append(lines, f)
 		case f.value == "":
@@ -385,7 +389,9 @@ func intended(list any, images []environments.Image) []any {
 
 func setOrDelete(fields map[string]any, name, value string) {
 	if value == "" {
-		delete(fields, name)
+		if current := fields[name]; current != nil && current != "" {
+			delete(fields, name)
+		}
 		return
 	}
 	fields[name] = value
