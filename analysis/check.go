@@ -105,34 +105,36 @@ type Comparison struct {
 	// MinRequests of the canary in a step before the check may pass; 0 means
 	// DefaultMinRequests.
 	MinRequests float64 `json:"minRequests,omitempty"`
+	// Arms tell the series of the two revisions apart where the caller's own
+	// way (by pod) does not.
+	Arms *Arms `json:"arms,omitempty"`
 }
 
-// Ratio compares failed with all requests, from Prometheus counters.
-// Selectors are instant-vector selectors and may hold placeholders (Render).
+// Arms are PromQL label matchers, such as pod=~"web-6d4cf56db6-.*", that
+// select the series of either revision.
+type Arms struct {
+	Stable string `json:"stable"`
+	Canary string `json:"canary"`
+}
+
+// Ratio compares failed with all requests, from Prometheus counters. The
+// selectors are PromQL instant-vector selectors and may hold placeholders
+// (Render); what tells the arms apart is added to them.
 type Ratio struct {
 	Comparison
-	// Total selects the counters of all requests of one arm.
+	// Total selects the counters of all requests.
 	Total string `json:"total"`
-	// Bad selects the counters of failed requests, where they are other series
-	// than Total's. Exactly one of Bad and BadLabels is set.
-	Bad string `json:"bad,omitempty"`
-	// BadLabels picks the failed requests among Total's own series, so that one
-	// query serves both.
-	BadLabels []LabelMatch `json:"badLabels,omitempty"`
-}
-
-// LabelMatch is true for a series whose label matches the whole of an
-// anchored regular expression (RE2, as in PromQL's =~).
-type LabelMatch struct {
-	Label   string `json:"label"`
-	Matches string `json:"matches"`
+	// Bad selects the counters of failed requests, Good those of good ones.
+	// Exactly one is set. Where it only narrows Total, one query serves both.
+	Bad  string `json:"bad,omitempty"`
+	Good string `json:"good,omitempty"`
 }
 
 // Latency counts a request as failed when it took longer than Bound.
 type Latency struct {
 	Comparison
-	// Buckets selects a classic histogram's _bucket series of one arm.
-	Buckets string `json:"buckets"`
+	// Histogram selects a classic histogram by its name without _bucket.
+	Histogram string `json:"histogram"`
 	// Bound in seconds; it must be the upper bound (le) of a bucket.
 	Bound float64 `json:"bound"`
 }

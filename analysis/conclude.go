@@ -145,7 +145,7 @@ func absentVerdict(spec Spec, check Check, a AbsenceState, v CheckVerdict, now t
 // then a hold.
 func conclude(checks []CheckVerdict) Verdict {
 	v := Verdict{Outcome: Pass, Proven: true, Reason: ReasonHealthy, Checks: checks}
-	var fail, freeze, hold *CheckVerdict
+	var fail, freeze, hold, only *CheckVerdict
 	deciding := 0
 	for i := range checks {
 		c := &checks[i]
@@ -153,6 +153,7 @@ func conclude(checks []CheckVerdict) Verdict {
 			continue
 		}
 		deciding++
+		only = c
 		v.Proven = v.Proven && c.Proven
 		v.Freeze = v.Freeze || c.Freeze
 		v.NeedsPerson = v.NeedsPerson || c.Reason == ReasonSourceLimit || c.Reason == ReasonBadQuery || c.Reason == ReasonInvalidCheck
@@ -167,9 +168,13 @@ func conclude(checks []CheckVerdict) Verdict {
 	}
 	decider := first(fail, freeze, hold)
 	if decider == nil {
-		v.Message = fmt.Sprintf("all %d checks pass", deciding)
-		if deciding == 1 || (deciding > 0 && len(checks) == 1) {
-			v.Message = "check " + checks[0].Name + " passes: " + checks[0].Message
+		switch deciding {
+		case 0:
+			v.Message = "no check decides"
+		case 1:
+			v.Message = fmt.Sprintf("check %s passes: %s", only.Name, only.Message)
+		default:
+			v.Message = fmt.Sprintf("all %d checks pass", deciding)
 		}
 		return v
 	}

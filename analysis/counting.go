@@ -2,15 +2,15 @@ package analysis
 
 import (
 	"math"
-	"regexp"
 	"time"
 )
 
 // Born tells when the target of a series began to run, if that is known.
 type Born func(labels map[string]string) (time.Time, bool)
 
-// CountRequests gives the increase of counters over a window, per arm, from raw
-// samples that reach back beyond the window's start.
+// CountRatio counts the requests of both arms, stable first: Total from the
+// series in total, Failed from those in failed. Both hold raw samples that reach
+// back beyond the window's start.
 //
 // Every sample belongs to the one window its time falls into, and a series
 // rises from its last sample at or before the window's start, so that disjoint
@@ -21,37 +21,18 @@ type Born func(labels map[string]string) (time.Time, bool)
 // (where that is unknown) any other target was seen before. Otherwise its
 // first sample only sets the base, because the source itself may just have
 // come back; nothing is ever invented.
-func CountRequests(w Window, arms [2][]Series, born Born) [2]float64 {
-	seen := sighting(w, arms)
-	var sums [2]float64
-	for arm, series := range arms {
-		for _, s := range series {
-			sums[arm] += increase(s, w, seen.fromZero(s, born))
-		}
-	}
-	return sums
-}
-
-// CountRatio counts all and the failed requests of both arms, stable first.
-// The failed ones are those whose labels match bad, or the series in badSeries
-// where these are other metrics.
-func CountRatio(w Window, total, badSeries [2][]Series, bad []LabelMatch, born Born) (stable, canary Counts) {
+func CountRatio(w Window, total, failed [2][]Series, born Born) (stable, canary Counts) {
 	var everything [2][]Series
 	for arm := range total {
-		everything[arm] = append(append(everything[arm], total[arm]...), badSeries[arm]...)
+		everything[arm] = append(append(everything[arm], total[arm]...), failed[arm]...)
 	}
 	seen := sighting(w, everything)
-	matches := compile(bad)
 	var counts [2]Counts
 	for arm := range total {
 		for _, s := range total[arm] {
-			inc := increase(s, w, seen.fromZero(s, born))
-			counts[arm].Total += inc
-			if len(bad) > 0 && matches.match(s.Labels) {
-				counts[arm].Failed += inc
-			}
+			counts[arm].Total += increase(s, w, seen.fromZero(s, born))
 		}
-		for _, s := range badSeries[arm] {
+		for _, s := range failed[arm] {
 			counts[arm].Failed += increase(s, w, seen.fromZero(s, born))
 		}
 		// Two metrics of one program are not updated in one instant.
@@ -138,31 +119,4 @@ func (s sight) fromZero(series Series, born Born) bool {
 // target names the scraped process a series comes from.
 func target(labels map[string]string) string {
 	return labels["job"] + "\xff" + labels["namespace"] + "\xff" + labels["pod"] + "\xff" + labels["instance"]
-}
-
-type labelMatcher struct {
-	label   string
-	pattern *regexp.Regexp
-}
-
-type labelMatchers []labelMatcher
-
-// compile skips patterns that do not compile; Check.Validate refuses those.
-func compile(bad []LabelMatch) labelMatchers {
-	var ms labelMatchers
-	for _, b := range bad {
-		if re, err := regexp.Compile("^(?:" + b.Matches + ")$"); err == nil {
-			ms = append(ms, labelMatcher{b.Label, re})
-		}
-	}
-	return ms
-}
-
-func (ms labelMatchers) match(labels map[string]string) bool {
-	for _, m := range ms {
-		if !m.pattern.MatchString(labels[m.label]) {
-			return false
-		}
-	}
-	return len(ms) > 0
 }

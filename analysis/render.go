@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-var placeholder = regexp.MustCompile(`\{\{\s*([A-Za-z][A-Za-z0-9_.-]*)\s*\}\}`)
+var placeholder = regexp.MustCompile(`\$\{([A-Za-z][A-Za-z0-9_.-]*)\}`)
 
-// Render fills the placeholders ({{ name }}) of a query. Values are escaped
+// Render fills the placeholders (${name}) of a query. Values are escaped
 // for use within a double-quoted PromQL string, so that an argument cannot
 // change the query around it. A placeholder without a value is an error that
 // names it and what there is.

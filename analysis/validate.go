@@ -3,7 +3,6 @@ package analysis
 import (
 	"errors"
 	"fmt"
-	"regexp"
 )
 
 // Validate says what is wrong with an analysis, naming check, field and value.
@@ -53,8 +52,8 @@ func (c Check) validateKind() error {
 	case KindRatio:
 		return errors.Join(c.Ratio.Comparison.validate(), c.Ratio.validate())
 	case KindLatency:
-		if c.Latency.Buckets == "" || c.Latency.Bound <= 0 {
-			return fmt.Errorf("latency needs buckets and a bound above 0, bound is %g", c.Latency.Bound)
+		if c.Latency.Histogram == "" || c.Latency.Bound <= 0 {
+			return fmt.Errorf("latency needs a histogram and a bound above 0, bound is %g", c.Latency.Bound)
 		}
 		return c.Latency.Comparison.validate()
 	case KindThreshold:
@@ -88,13 +87,8 @@ func (r Ratio) validate() error {
 	if r.Total == "" {
 		return errors.New("ratio.total is empty; give the selector of all requests")
 	}
-	if (r.Bad == "") == (len(r.BadLabels) == 0) {
-		return errors.New("ratio needs exactly one of bad and badLabels")
-	}
-	for _, l := range r.BadLabels {
-		if _, err := regexp.Compile(l.Matches); err != nil {
-			return fmt.Errorf("ratio.badLabels[%s]: %w", l.Label, err)
-		}
+	if (r.Bad == "") == (r.Good == "") {
+		return errors.New("ratio needs exactly one of bad and good")
 	}
 	return nil
 }
@@ -130,8 +124,9 @@ func (t Threshold) bound() float64 {
 	return 0
 }
 
-// impatient is true where the user set no rule of their own for looks: two
+// impatient is true where looks are counted by the default rule: two
 // looks in which every canary pod failed are then enough.
 func (c Check) impatient() bool {
-	return c.HTTP != nil && c.HTTP.Failing == 0 || c.Peers != nil && c.Peers.Failing == 0
+	failing, _ := c.rule()
+	return (c.Kind == KindHTTP || c.Kind == KindPeers) && failing == DefaultFailing
 }

@@ -24,12 +24,14 @@ const (
 	maxWindows = 30
 )
 
-// Arms says which series belong to stable and to the canary.
-type Arms struct {
-	// Stable and Canary fill the placeholders of the queries of either arm.
-	Stable map[string]string
-	Canary map[string]string
-	// Born tells when a series' pod started; nil where that is unknown.
+// Trial says which series belong to the two revisions on trial.
+type Trial struct {
+	// Arms are the label matchers added to the selectors of checks that bring
+	// none of their own.
+	Arms analysis.Arms
+	// Args fill the placeholders of selectors and queries.
+	Args map[string]string
+	// Born tells when the pod behind a series started; nil where that is unknown.
 	Born analysis.Born
 }
 
@@ -45,7 +47,7 @@ type Observer struct {
 // due at now: one per window that has ended and settled since the last one
 // counted. A window in which one arm was not scraped is joined to the next.
 // Where there is nothing new the result is empty.
-func (o Observer) Due(ctx context.Context, check analysis.Check, arms Arms, state analysis.State, now time.Time) []analysis.Observation {
+func (o Observer) Due(ctx context.Context, check analysis.Check, trial Trial, state analysis.State, now time.Time) []analysis.Observation {
 	start, ends := o.windows(check, state, now)
 	var due []analysis.Observation
 	var last *analysis.Observation
@@ -53,7 +55,7 @@ func (o Observer) Due(ctx context.Context, check analysis.Check, arms Arms, stat
 		if longest := joinLimit(check); end.Sub(start) > longest {
 			start = end.Add(-interval(check))
 		}
-		obs := o.Window(ctx, check, arms, analysis.Window{Start: start, End: end})
+		obs := o.Window(ctx, check, trial, analysis.Window{Start: start, End: end})
 		if obs.Absence != nil {
 			last = &obs
 			if obs.Absence.Kind == analysis.Outage || obs.Absence.Kind == analysis.BadQuery {
@@ -70,14 +72,14 @@ func (o Observer) Due(ctx context.Context, check analysis.Check, arms Arms, stat
 }
 
 // Window gives a check's observation of one window.
-func (o Observer) Window(ctx context.Context, check analysis.Check, arms Arms, w analysis.Window) analysis.Observation {
+func (o Observer) Window(ctx context.Context, check analysis.Check, trial Trial, w analysis.Window) analysis.Observation {
 	obs := analysis.Observation{Check: check.Name, Window: w}
 	var err error
 	switch check.Kind {
 	case analysis.KindRatio, analysis.KindLatency:
-		err = o.counts(ctx, check, arms, &obs)
+		err = o.counts(ctx, check, trial, &obs)
 	case analysis.KindThreshold:
-		err = o.value(ctx, check, arms, &obs)
+		err = o.value(ctx, check, trial, &obs)
 	default:
 		err = &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("kind %s is not asked of a time series source", check.Kind)}
 	}
@@ -89,8 +91,8 @@ func (o Observer) Window(ctx context.Context, check analysis.Check, arms Arms, w
 
 // Past gives stable's counts in consecutive windows from from to to, for
 // analysis.Learn. One query serves the whole stretch.
-func (o Observer) Past(ctx context.Context, check analysis.Check, arms Arms, from, to time.Time) ([]analysis.Counts, error) {
-	total, bad, err := o.series(ctx, check, arms.Stable, from, to)
+func (o Observer) Past(ctx context.Context, check analysis.Check, trial Trial, from, to time.Time) ([]analysis.Counts, error) {
+	total, part, err := o.series(ctx, check, trial, stable, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -101,8 +103,8 @@ func (o Observer) Past(ctx context.Context, check analysis.Check, arms Arms, fro
 		if !analysis.Sampled(w, total) {
 			continue
 		}
-		c, _ := analysis.CountRatio(w, [2][]analysis.Series{total}, [2][]analysis.Series{bad}, matches(check), arms.Born)
-		past = append(past, c)
+		c, _ := analysis.CountRatio(w, [2][]analysis.Series{total}, [2][]analysis.Series{part}, trial.Born)
+		past = append(past, failures(check, c))
 	}
 	return past, nil
 }
@@ -134,49 +136,91 @@ func (o Observer) windows(check analysis.Check, state analysis.State, now time.T
 	return start, ends
 }
 
-func (o Observer) counts(ctx context.Context, check analysis.Check, arms Arms, obs *analysis.Observation) error {
-	var total, bad [2][]analysis.Series
-	for i, args := range []map[string]string{arms.Stable, arms.Canary} {
+// The arms, as they index pairs.
+const (
+	stable = iota
+	canary
+)
+
+var armNames = [2]string{"stable", "the canary"}
+
+func (o Observer) counts(ctx context.Context, check analysis.Check, trial Trial, obs *analysis.Observation) error {
+	var total, part [2][]analysis.Series
+	for arm := range total {
 		var err error
-		if total[i], bad[i], err = o.series(ctx, check, args, obs.Window.Start.Add(-lookback), obs.Window.End); err != nil {
+		if total[arm], part[arm], err = o.series(ctx, check, trial, arm, obs.Window.Start.Add(-lookback), obs.Window.End); err != nil {
 			return err
 		}
-		arm := [2]string{"stable", "the canary"}[i]
-		if len(total[i]) == 0 {
-			return &analysis.Absence{Kind: analysis.NoSeries, Message: "no request counter of " + arm}
+		if len(total[arm]) == 0 {
+			return &analysis.Absence{Kind: analysis.NoSeries, Message: "no request counter of " + armNames[arm]}
 		}
-		if !analysis.Sampled(obs.Window, total[i]) {
-			return &analysis.Absence{Kind: analysis.NoData, Message: arm + " was not scraped in this window"}
+		if !analysis.Sampled(obs.Window, total[arm]) {
+			return &analysis.Absence{Kind: analysis.NoData, Message: armNames[arm] + " was not scraped in this window"}
 		}
 	}
-	stable, canary := analysis.CountRatio(obs.Window, total, bad, matches(check), arms.Born)
+	stable, canary := analysis.CountRatio(obs.Window, total, part, trial.Born)
+	stable, canary = failures(check, stable), failures(check, canary)
 	obs.Stable, obs.Canary = &stable, &canary
 	return nil
 }
 
-// series fetches the counters of all and of failed requests of one arm. The
-// latter are empty where labels tell failed requests apart.
-func (o Observer) series(ctx context.Context, check analysis.Check, args map[string]string, from, to time.Time) (total, bad []analysis.Series, err error) {
+// failures turns the part that was counted into failed requests where it is
+// the good ones: by a selector of good requests, or within a latency bound.
+func failures(check analysis.Check, c analysis.Counts) analysis.Counts {
+	if check.Latency != nil || check.Ratio.Good != "" {
+		c.Failed = max(c.Total-c.Failed, 0)
+	}
+	return c
+}
+
+// series fetches the counters of all requests of one arm, and of the part of
+// them (bad, good, or within the bound) that the check tells apart. One query
+// serves both where the part only narrows the whole.
+func (o Observer) series(ctx context.Context, check analysis.Check, trial Trial, arm int, from, to time.Time) (total, part []analysis.Series, err error) {
 	if check.Latency != nil {
-		return o.buckets(ctx, *check.Latency, args, from, to)
+		return o.buckets(ctx, *check.Latency, trial, arm, from, to)
 	}
-	if total, err = o.fetch(ctx, check.Ratio.Total, args, from, to); err != nil || check.Ratio.Bad == "" {
-		return total, nil, err
-	}
-	bad, err = o.fetch(ctx, check.Ratio.Bad, args, from, to)
-	return total, bad, err
-}
-
-func (o Observer) fetch(ctx context.Context, selector string, args map[string]string, from, to time.Time) ([]analysis.Series, error) {
-	rendered, err := analysis.Render(selector, args)
+	whole, err := o.selector(check.Ratio.Total, check.Ratio.Arms, trial, arm)
 	if err != nil {
-		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: err.Error()}
+		return nil, nil, err
 	}
-	return o.Source.Series(ctx, analysis.SeriesQuery{Selector: rendered, Start: from, End: to})
+	narrow, err := o.selector(check.Ratio.Bad+check.Ratio.Good, check.Ratio.Arms, trial, arm)
+	if err != nil {
+		return nil, nil, err
+	}
+	if total, err = o.fetch(ctx, whole, from, to); err != nil {
+		return nil, nil, err
+	}
+	if narrow.narrows(whole) {
+		return total, narrow.filter(total), nil
+	}
+	part, err = o.fetch(ctx, narrow, from, to)
+	return total, part, err
 }
 
-func (o Observer) value(ctx context.Context, check analysis.Check, arms Arms, obs *analysis.Observation) error {
-	rendered, err := analysis.Render(check.Threshold.Query, arms.Canary)
+// selector parses a check's selector and adds what tells the arm apart.
+func (o Observer) selector(text string, own *analysis.Arms, trial Trial, arm int) (selector, error) {
+	arms := trial.Arms
+	if own != nil {
+		arms = *own
+	}
+	base, err := parseSelector(text, trial.Args)
+	if err != nil {
+		return nil, err
+	}
+	of, err := parseSelector("{"+[2]string{arms.Stable, arms.Canary}[arm]+"}", trial.Args)
+	if err != nil {
+		return nil, err
+	}
+	return base.with(of), nil
+}
+
+func (o Observer) fetch(ctx context.Context, s selector, from, to time.Time) ([]analysis.Series, error) {
+	return o.Source.Series(ctx, analysis.SeriesQuery{Selector: s.String(), Start: from, End: to})
+}
+
+func (o Observer) value(ctx context.Context, check analysis.Check, trial Trial, obs *analysis.Observation) error {
+	rendered, err := analysis.Render(check.Threshold.Query, trial.Args)
 	if err != nil {
 		return &analysis.Absence{Kind: analysis.BadQuery, Message: err.Error()}
 	}
@@ -198,13 +242,6 @@ func absence(err error) *analysis.Absence {
 		return a
 	}
 	return &analysis.Absence{Kind: analysis.Outage, Message: strings.TrimSpace(err.Error())}
-}
-
-func matches(check analysis.Check) []analysis.LabelMatch {
-	if check.Ratio != nil {
-		return check.Ratio.BadLabels
-	}
-	return nil
 }
 
 func interval(check analysis.Check) time.Duration {

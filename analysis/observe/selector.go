@@ -1,0 +1,84 @@
+package observe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/serin-gitops/serin/analysis"
+)
+
+// selector is a parsed PromQL instant-vector selector.
+type selector []*labels.Matcher
+
+// parseSelector fills the placeholders and parses; every error is a BadQuery.
+func parseSelector(text string, args map[string]string) (selector, error) {
+	rendered, err := analysis.Render(text, args)
+	if err != nil {
+		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: err.Error()}
+	}
+	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(rendered)
+	if err != nil {
+		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("selector %q: %v", rendered, err)}
+	}
+	return matchers, nil
+}
+
+// with adds matchers.
+func (s selector) with(more selector) selector { return append(slices.Clone(s), more...) }
+
+// String writes the selector in one canonical form, so that equal questions
+// are recognised.
+func (s selector) String() string {
+	parts := make([]string, 0, len(s))
+	for _, m := range s {
+		parts = append(parts, m.String())
+	}
+	slices.Sort(parts)
+	return "{" + strings.Join(slices.Compact(parts), ",") + "}"
+}
+
+// narrows is true when every series of s is one of wider: s has all of its matchers.
+func (s selector) narrows(wider selector) bool {
+	for _, w := range wider {
+		if !slices.ContainsFunc(s, func(m *labels.Matcher) bool { return m.String() == w.String() }) {
+			return false
+		}
+	}
+	return true
+}
+
+// filter keeps the series that match.
+func (s selector) filter(series []analysis.Series) []analysis.Series {
+	var kept []analysis.Series
+	for _, one := range series {
+		if !slices.ContainsFunc(s, func(m *labels.Matcher) bool { return !m.Matches(one.Labels[m.Name]) }) {
+			kept = append(kept, one)
+		}
+	}
+	return kept
+}
+
+// bucket turns the selector of a histogram into that of two of its buckets.
+func (s selector) bucket(bounds ...string) (selector, error) {
+	out := make(selector, 0, len(s)+1)
+	named := false
+	for _, m := range s {
+		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+			m = labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, strings.TrimSuffix(m.Value, "_bucket")+"_bucket")
+			named = true
+		}
+		out = append(out, m)
+	}
+	if !named {
+		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("latency.histogram %s has no metric name", s)}
+	}
+	le, err := labels.NewMatcher(labels.MatchRegexp, labels.BucketLabel, strings.Join(bounds, "|"))
+	if err != nil {
+		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: err.Error()}
+	}
+	return append(out, le), nil
+}

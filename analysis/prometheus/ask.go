@@ -1,0 +1,157 @@
+package prometheus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
+	"github.com/serin-gitops/serin/analysis"
+)
+
+const (
+	cacheEntries = 1024
+	cacheFor     = 30 * time.Second
+)
+
+// ask evaluates a query at an instant, once for all who ask at the same time
+// and for a short time after.
+func (c *Client) ask(ctx context.Context, query string, at time.Time) (model.Value, error) {
+	key := query + "@" + at.UTC().Format(time.RFC3339Nano)
+	if value, ok := c.windows.get(key); ok {
+		return value, nil
+	}
+	flight := c.flights.DoChan(key, func() (any, error) {
+		// Not the first asker's deadline: others wait for the same answer.
+		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
+		defer cancel()
+		value, err := c.query(shared, query, at)
+		if err == nil && !empty(value) {
+			c.windows.put(key, value)
+		}
+		return value, err
+	})
+	select {
+	case <-ctx.Done():
+		return nil, c.outage(ctx.Err())
+	case result := <-flight:
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		return result.Val.(model.Value), nil
+	}
+}
+
+func (c *Client) query(ctx context.Context, query string, at time.Time) (model.Value, error) {
+	if err := c.budget.Wait(ctx); err != nil {
+		return nil, c.outage(fmt.Errorf("the budget of %g queries a second is spent: %w", float64(c.budget.Limit()), err))
+	}
+	value, warnings, _, err := c.api.Query(ctx, query, at)
+	if err != nil {
+		return nil, c.classify(err)
+	}
+	if len(warnings) > 0 {
+		return nil, &analysis.Absence{Kind: analysis.Partial, Message: c.clean(strings.Join(warnings, "; "))}
+	}
+	if value == nil {
+		return nil, c.outage(errors.New("the answer holds no value"))
+	}
+	return value, nil
+}
+
+// classify tells a wrong question from a source that cannot answer.
+func (c *Client) classify(err error) error {
+	var answer *promv1.Error
+	if !errors.As(err, &answer) {
+		return c.outage(err)
+	}
+	switch answer.Type {
+	case promv1.ErrBadData, promv1.ErrExec:
+		return &analysis.Absence{Kind: analysis.BadQuery, Message: c.clean(answer.Msg)}
+	case promv1.ErrClient:
+		if strings.HasSuffix(answer.Msg, " 401") || strings.HasSuffix(answer.Msg, " 403") {
+			return c.outage(fmt.Errorf("%s: access denied; check the credentials in the source's secret", answer.Msg))
+		}
+	}
+	return c.outage(answer)
+}
+
+func (c *Client) outage(err error) error {
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		// The URL around it holds the whole query.
+		err = inner.Err
+	}
+	return &analysis.Absence{Kind: analysis.Outage, Message: c.clean(fmt.Sprintf("prometheus %s: %v", c.where, err))}
+}
+
+// clean removes secrets, whoever put them into a message.
+func (c *Client) clean(message string) string {
+	for _, secret := range c.secrets {
+		message = strings.ReplaceAll(message, secret, "(redacted)")
+	}
+	return message
+}
+
+// empty answers may fill up later and are not remembered.
+func empty(value model.Value) bool {
+	switch v := value.(type) {
+	case model.Matrix:
+		return len(v) == 0
+	case model.Vector:
+		return len(v) == 0
+	}
+	return false
+}
+
+func short(s string) string {
+	const longest = 120
+	if len(s) > longest {
+		return strings.ToValidUTF8(s[:longest], "") + "..."
+	}
+	return s
+}
+
+// cache remembers answers about past instants. They do not change, so it
+// matters only how many there are; an expired or an arbitrary old one makes room.
+type cache struct {
+	mu      sync.Mutex
+	entries map[string]entry
+	order   []string
+}
+
+type entry struct {
+	value model.Value
+	until time.Time
+}
+
+func newCache() *cache { return &cache{entries: map[string]entry{}} }
+
+func (c *cache) get(key string) (model.Value, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.entries[key]
+	if !ok || time.Now().After(e.until) {
+		return nil, false
+	}
+	return e.value, true
+}
+
+func (c *cache) put(key string, value model.Value) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.entries[key]; !ok {
+		c.order = append(c.order, key)
+	}
+	c.entries[key] = entry{value: value, until: time.Now().Add(cacheFor)}
+	for len(c.order) > 0 && (len(c.order) > cacheEntries || time.Now().After(c.entries[c.order[0]].until)) {
+		delete(c.entries, c.order[0])
+		c.order = c.order[1:]
+	}
+}

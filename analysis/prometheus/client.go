@@ -1,0 +1,240 @@
+// Package prometheus answers analysis.Source from any server with the
+// Prometheus HTTP API (Prometheus, Thanos, Mimir, VictoriaMetrics). It sticks
+// to /api/v1/query, which all of them have.
+package prometheus
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+	"github.com/prometheus/client_golang/api"
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+
+	"github.com/serin-gitops/serin/analysis"
+)
+
+const (
+	// DefaultTimeout bounds one query with its retries.
+	DefaultTimeout = 10 * time.Second
+	// DefaultQueriesPerSecond is the budget of one source.
+	DefaultQueriesPerSecond = 100
+	retries                 = 2
+)
+
+// Options say how a server is reached. Secrets are given as values and never
+// appear in an error.
+type Options struct {
+	// URL of the server, to which /api/v1 is added.
+	URL string
+	// Username and Password for basic authentication, or Token as bearer, or OAuth2.
+	Username string
+	Password string
+	Token    string
+	OAuth2   *OAuth2
+	// CA, Certificate and Key are PEM: the authority the server is checked
+	// with, and the client's own pair.
+	CA          string
+	Certificate string
+	Key         string
+	// Headers sent with every request, such as X-Scope-OrgID.
+	Headers map[string]string
+	// ProxyURL of an HTTP proxy; empty means that of the environment.
+	ProxyURL string
+	// Timeout of one query with its retries; 0 means DefaultTimeout.
+	Timeout time.Duration
+	// QueriesPerSecond is the budget; 0 means DefaultQueriesPerSecond.
+	QueriesPerSecond float64
+}
+
+// OAuth2 is the client credentials grant (RFC 6749, 4.4).
+type OAuth2 struct {
+	ClientID     string
+	ClientSecret string
+	TokenURL     string
+	Scopes       []string
+}
+
+// Client is a Source. Identical questions asked at once share one request,
+// and the answers about a past window are remembered for a short time.
+type Client struct {
+	api     promv1.API
+	where   string
+	secrets []string
+	timeout time.Duration
+	budget  *rate.Limiter
+	flights singleflight.Group
+	windows *cache
+}
+
+var _ analysis.Source = (*Client)(nil)
+
+// New makes a client. It does not contact the server.
+func New(o Options) (*Client, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("prometheus url %q is not an absolute URL such as http://prometheus:9090", redactURL(o.URL))
+	}
+	httpClient, err := newHTTPClient(o)
+	if err != nil {
+		return nil, fmt.Errorf("prometheus %s: %w", u.Redacted(), err)
+	}
+	c, err := api.NewClient(api.Config{Address: o.URL, Client: httpClient})
+	if err != nil {
+		return nil, fmt.Errorf("prometheus %s: %w", u.Redacted(), err)
+	}
+	timeout, perSecond := o.Timeout, o.QueriesPerSecond
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	if perSecond <= 0 {
+		perSecond = DefaultQueriesPerSecond
+	}
+	return &Client{
+		api: promv1.NewAPI(c), where: u.Redacted(), secrets: o.secrets(), timeout: timeout,
+		budget:  rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond))),
+		windows: newCache(),
+	}, nil
+}
+
+// newHTTPClient puts retries around the authentication of prometheus/common.
+func newHTTPClient(o Options) (*http.Client, error) {
+	cfg := config.DefaultHTTPClientConfig
+	if o.Username != "" || o.Password != "" {
+		cfg.BasicAuth = &config.BasicAuth{Username: o.Username, Password: config.Secret(o.Password)}
+	}
+	if o.Token != "" {
+		cfg.Authorization = &config.Authorization{Type: "Bearer", Credentials: config.Secret(o.Token)}
+	}
+	if o.OAuth2 != nil {
+		cfg.OAuth2 = &config.OAuth2{
+			ClientID: o.OAuth2.ClientID, ClientSecret: config.Secret(o.OAuth2.ClientSecret),
+			TokenURL: o.OAuth2.TokenURL, Scopes: o.OAuth2.Scopes,
+		}
+	}
+	cfg.TLSConfig = config.TLSConfig{CA: o.CA, Cert: o.Certificate, Key: config.Secret(o.Key)}
+	if len(o.Headers) > 0 {
+		cfg.HTTPHeaders = &config.Headers{Headers: map[string]config.Header{}}
+		for name, value := range o.Headers {
+			cfg.HTTPHeaders.Headers[name] = config.Header{Secrets: []config.Secret{config.Secret(value)}}
+		}
+	}
+	if o.ProxyURL != "" {
+		proxy, err := url.Parse(o.ProxyURL)
+		if err != nil {
+			return nil, fmt.Errorf("proxy url %q cannot be parsed", redactURL(o.ProxyURL))
+		}
+		cfg.ProxyURL = config.URL{URL: proxy}
+	} else {
+		cfg.ProxyFromEnvironment = true
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	inner, err := config.NewClientFromConfig(cfg, "serin")
+	if err != nil {
+		return nil, err
+	}
+	retrying := retryablehttp.NewClient()
+	retrying.HTTPClient = inner
+	retrying.Logger = nil
+	retrying.RetryMax = retries
+	retrying.RetryWaitMin, retrying.RetryWaitMax = 100*time.Millisecond, time.Second
+	retrying.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	return retrying.StandardClient(), nil
+}
+
+func (o Options) secrets() []string {
+	secrets := []string{o.Password, o.Token, o.Key}
+	if o.OAuth2 != nil {
+		secrets = append(secrets, o.OAuth2.ClientSecret)
+	}
+	for _, value := range o.Headers {
+		secrets = append(secrets, value)
+	}
+	if u, err := url.Parse(o.URL); err == nil && u.User != nil {
+		password, _ := u.User.Password()
+		secrets = append(secrets, password)
+	}
+	secrets = slices.DeleteFunc(secrets, func(s string) bool { return len(s) < 4 })
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	return secrets
+}
+
+func redactURL(raw string) string {
+	if u, err := url.Parse(raw); err == nil {
+		return u.Redacted()
+	}
+	return "(unreadable)"
+}
+
+// Series implements analysis.Source by one instant query over a range selector.
+func (c *Client) Series(ctx context.Context, q analysis.SeriesQuery) ([]analysis.Series, error) {
+	span := q.End.Sub(q.Start)
+	if span <= 0 {
+		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("window ends at %s, not after its start", q.End.UTC().Format(time.RFC3339))}
+	}
+	value, err := c.ask(ctx, fmt.Sprintf("%s[%dms]", q.Selector, span.Milliseconds()), q.End)
+	if err != nil {
+		return nil, err
+	}
+	matrix, ok := value.(model.Matrix)
+	if !ok {
+		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("selector %s gave a %s, not series", q.Selector, value.Type())}
+	}
+	series := make([]analysis.Series, 0, len(matrix))
+	for _, stream := range matrix {
+		if s := convert(stream, q); len(s.Samples) > 0 {
+			series = append(series, s)
+		}
+	}
+	slices.SortFunc(series, func(a, b analysis.Series) int { return strings.Compare(a.Key(), b.Key()) })
+	return series, nil
+}
+
+// convert sorts samples and drops what is outside (Start, End] or repeated.
+func convert(stream *model.SampleStream, q analysis.SeriesQuery) analysis.Series {
+	s := analysis.Series{Labels: make(map[string]string, len(stream.Metric))}
+	for name, value := range stream.Metric {
+		s.Labels[string(name)] = string(value)
+	}
+	for _, v := range stream.Values {
+		at := v.Timestamp.Time()
+		if at.After(q.Start) && !at.After(q.End) {
+			s.Samples = append(s.Samples, analysis.Sample{Time: at, Value: float64(v.Value)})
+		}
+	}
+	slices.SortStableFunc(s.Samples, func(a, b analysis.Sample) int { return a.Time.Compare(b.Time) })
+	s.Samples = slices.CompactFunc(s.Samples, func(a, b analysis.Sample) bool { return a.Time.Equal(b.Time) })
+	return s
+}
+
+// Value implements analysis.Source by one instant query.
+func (c *Client) Value(ctx context.Context, q analysis.ValueQuery) (float64, error) {
+	value, err := c.ask(ctx, q.Expression, q.At)
+	if err != nil {
+		return 0, err
+	}
+	switch v := value.(type) {
+	case *model.Scalar:
+		return float64(v.Value), nil
+	case model.Vector:
+		switch len(v) {
+		case 0:
+			return 0, &analysis.Absence{Kind: analysis.NoData, Message: fmt.Sprintf("query %s gave nothing", short(q.Expression))}
+		case 1:
+			return float64(v[0].Value), nil
+		}
+		return 0, &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("query %s gave %d series; aggregate them to one number", short(q.Expression), len(v))}
+	}
+	return 0, &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("query %s gave a %s, not a number", short(q.Expression), value.Type())}
+}
