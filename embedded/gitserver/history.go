@@ -261,4 +261,3 @@ func indexEntries(bases []*object.Tree) map[string][]object.TreeEntry {
 	}
 	return known
 }
-
