@@ -1,6 +1,7 @@
 package images
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,6 +9,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	clientscheme "k8s.io/client-go/kubernetes/scheme"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -47,6 +52,32 @@ func render(t *testing.T, overlay string, change Overlay) resmap.ResMap {
 		t.Fatal(err)
 	}
 	return rendered
+}
+
+// decoder knows the kinds of the example and refuses unknown fields.
+func decoder(t *testing.T) runtime.Decoder {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientscheme.AddToScheme(scheme), gatewayv1.Install(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+}
+
+func TestObjectsHaveOnlyKnownFields(t *testing.T) {
+	strict := decoder(t)
+	for _, overlay := range []string{"dev", "staging", "prod"} {
+		rendered := render(t, overlay, Overlay{Components: []string{"hostpath", "gateway"}})
+		for _, resource := range rendered.Resources() {
+			text, err := resource.AsYAML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := strict.Decode(text, nil, nil); err != nil {
+				t.Errorf("%s: %s/%s: %v", overlay, resource.GetKind(), resource.GetName(), err)
+			}
+		}
+	}
 }
 
 func names(rendered resmap.ResMap) []string {

@@ -1,7 +1,10 @@
 package images
 
 import (
+	"archive/tar"
 	"encoding/json"
+	"errors"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
 // stage is what the last stage of a Dockerfile says.
@@ -72,5 +76,47 @@ func TestDockerfileAndImageAreAlike(t *testing.T) {
 	got := finalStage(t, filepath.Join(projectRoot(t), "Dockerfile"))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Dockerfile (-image +Dockerfile):\n%s", diff)
+	}
+}
+
+// TestSerinImageHoldsWhatTheDockerfileCopies builds a program of another
+// project: what counts are the files in the image.
+func TestSerinImageHoldsWhatTheDockerfileCopies(t *testing.T) {
+	if _, err := os.Stat(certificatesPath); err != nil {
+		t.Fatalf("this machine lacks CA certificates (apt-get install ca-certificates): %v", err)
+	}
+	b := tiny(t)
+	folder := filepath.Join(b.Root, "cmd", "serin")
+	if err := os.MkdirAll(folder, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	for path, content := range map[string]string{
+		filepath.Join(b.Root, "go.mod"): "module example.com/serin\n\ngo 1.26\n", filepath.Join(folder, "main.go"): "package main\n\nfunc main() {}\n",
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	img, err := b.Serin(t.Context(), "v1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := mutate.Extract(img)
+	defer func() { _ = content.Close() }()
+	got := []string{}
+	for reader := tar.NewReader(content); ; {
+		header, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, "/"+header.Name)
+	}
+	slices.Sort(got)
+	want := finalStage(t, filepath.Join(projectRoot(t), "Dockerfile")).Files
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files (-Dockerfile +image):\n%s", diff)
 	}
 }
