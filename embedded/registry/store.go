@@ -1,0 +1,135 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// stored is a manifest as it lies on disk, one file for each tag and digest.
+type stored struct {
+	MediaType string `json:"mediaType"`
+	Manifest  []byte `json:"manifest"`
+}
+
+// manifestStore keeps manifests as <dir>/<repository>/<tag or digest>, both
+// escaped to be one name.
+type manifestStore struct {
+	dir string
+}
+
+func (s manifestStore) path(repository, reference string) string {
+	return filepath.Join(s.dir, url.PathEscape(repository), url.PathEscape(reference))
+}
+
+// put writes whole files only: a crash leaves the old one or the new one.
+func (s manifestStore) put(repository, reference string, m stored) error {
+	content, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode manifest %s of %s: %w", reference, repository, err)
+	}
+	path := s.path(repository, reference)
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return fmt.Errorf("make the folder of %s: %w", repository, err)
+	}
+	return writeWhole(path, content)
+}
+
+func writeWhole(path string, content []byte) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("write %s: %w", filepath.Base(path), err), os.Remove(file.Name()))
+		}
+	}()
+	if _, err = file.Write(content); err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
+
+func (s manifestStore) remove(repository, reference string) error {
+	err := os.Remove(s.path(repository, reference))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// load puts all that is kept into the handler, an index after what it names.
+func (s manifestStore) load(into http.Handler) error {
+	files, err := filepath.Glob(filepath.Join(s.dir, "*", "*"))
+	if err != nil {
+		return fmt.Errorf("registry: look for manifests: %w", err)
+	}
+	waiting := make([]*http.Request, 0, len(files))
+	for _, path := range files {
+		if strings.HasPrefix(filepath.Base(path), ".new-") {
+			if err := os.Remove(path); err != nil {
+				return fmt.Errorf("registry: remove an unfinished manifest: %w", err)
+			}
+			continue
+		}
+		put, err := readPut(path)
+		if err != nil {
+			return fmt.Errorf("registry: manifest %s: %w; remove the file to go on without it", path, err)
+		}
+		waiting = append(waiting, put)
+	}
+	for len(waiting) > 0 {
+		refused := slices.DeleteFunc(slices.Clone(waiting), func(put *http.Request) bool {
+			return replay(into, put).code == http.StatusCreated
+		})
+		if len(refused) == len(waiting) {
+			put := refused[0]
+			return fmt.Errorf("registry: %s is kept and does not load: %s; remove it from %s to go on without it",
+				put.URL.Path, strings.TrimSpace(replay(into, put).body.String()), s.dir)
+		}
+		waiting = refused
+	}
+	return nil
+}
+
+// readPut makes the request that once brought the manifest.
+func readPut(path string) (*http.Request, error) {
+	repository, err := url.PathUnescape(filepath.Base(filepath.Dir(path)))
+	if err != nil {
+		return nil, err
+	}
+	reference, err := url.PathUnescape(filepath.Base(path))
+	if err != nil {
+		return nil, err
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var m stored
+	if err := json.Unmarshal(content, &m); err != nil {
+		return nil, err
+	}
+	return newPut(repository, reference, m)
+}
+
+func newPut(repository, reference string, m stored) (*http.Request, error) {
+	target := url.URL{Path: "/v2/" + repository + "/manifests/" + reference}
+	put, err := http.NewRequest(http.MethodPut, target.String(), bytes.NewReader(m.Manifest))
+	if err != nil {
+		return nil, err
+	}
+	put.Header.Set("Content-Type", m.MediaType)
+	return put, nil
+}
