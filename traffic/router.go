@@ -37,6 +37,10 @@ type State struct {
 	Weight environments.Weight
 	// Reached says that the data plane has accepted that weight.
 	Reached bool
+	// Released says that nothing of Serin is in the route: it names the user's
+	// own Service alone. It is true of the replicas router where no canary pod
+	// is admitted.
+	Released bool
 	// Foreign says that the route did not carry what Serin set last: another
 	// writer reset it.
 	Foreign bool
@@ -61,9 +65,19 @@ type Router interface {
 	// Observe reads where the traffic goes; want is what Serin set last.
 	Observe(ctx context.Context, target Target, want environments.Weight) (State, error)
 	// Set sends weight of the traffic to the canary and the rest to stable; it
-	// writes nothing where that is so already. It is one write.
+	// writes nothing where that is so already. It is one write. The replicas
+	// router only takes pods out (weight 0): which pods are admitted, one by one,
+	// is for the rollout to say, by Gate.
 	Set(ctx context.Context, target Target, weight environments.Weight) error
 	// Release gives the route back as the user wrote it: all traffic to the
 	// user's own Service where the route named it. It is one write.
 	Release(ctx context.Context, target Target) error
+}
+
+// Gate admits single pods to the traffic of every Service that selects them.
+type Gate interface {
+	// Set opens or closes the readiness gate of a pod; it writes nothing where
+	// that is so already. A pod that is gone is no error when it is closed, and
+	// ErrNotFound when it is opened.
+	Set(ctx context.Context, namespace, pod string, open bool) error
 }
