@@ -1,0 +1,210 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// tool is a binary built from a nested Go module under e2e/tools.
+type tool struct {
+	name    string
+	cgo     bool
+	tags    string
+	ldflags string
+	profile Profile
+}
+
+const (
+	kubernetesVersion = "v1.37.2"
+	versionPackage    = "k8s.io/component-base/version"
+)
+
+// tools are built in this order. The reports of Kubernetes' parts about their
+// own version come from the linker, since no Git checkout is involved.
+var tools = []tool{
+	{name: "kubernetes", profile: Light, ldflags: strings.Join([]string{
+		"-X " + versionPackage + ".gitVersion=" + kubernetesVersion,
+		"-X " + versionPackage + ".gitMajor=1",
+		"-X " + versionPackage + ".gitMinor=37",
+		"-X " + versionPackage + ".gitTreeState=clean",
+		"-X " + versionPackage + ".gitCommit=" + kubernetesVersion,
+		"-X " + versionPackage + ".buildDate=2026-01-01T00:00:00Z",
+	}, " ")},
+	{name: "coredns", profile: Light},
+}
+
+// names by which the kubernetes binary is called.
+var kubernetesNames = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"}
+
+// args are the arguments of go for building the tool into a file.
+func (t tool) args(output string) []string {
+	args := []string{"build", "-mod=readonly", "-trimpath", "-ldflags", strings.TrimSpace("-s -w " + t.ldflags)}
+	if t.tags != "" {
+		args = append(args, "-tags", t.tags)
+	}
+	return append(args, "-o", output, ".")
+}
+
+// stamp identifies what the tool would be built from: its module's sources,
+// go.mod and go.sum, the flags and the compiler.
+func (t tool) stamp(dir, compiler string) (string, error) {
+	var files []string
+	for _, pattern := range []string{"*.go", "go.mod", "go.sum"} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return "", err
+		}
+		files = append(files, found...)
+	}
+	if len(files) == 0 {
+		return "", fmt.Errorf("tool %s: no sources in %s", t.name, dir)
+	}
+	slices.Sort(files)
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%s\n%q\ncgo=%t\n", compiler, t.args("out"), t.cgo)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(hash, "%s %d\n", filepath.Base(file), len(text))
+		hash.Write(text)
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// buildTool builds the tool unless an up-to-date one is there. A second builder
+// waits for the first and then finds its result.
+func buildTool(ctx context.Context, l layout, t tool) (built bool, err error) {
+	unlock, err := lockFile(filepath.Join(l.cache, "tools", ".lock"))
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	dir := filepath.Join(l.root, "e2e", "tools", t.name)
+	compiler, err := goVersion(ctx, dir)
+	if err != nil {
+		return false, err
+	}
+	stamp, err := t.stamp(dir, compiler)
+	if err != nil {
+		return false, err
+	}
+	stampFile := l.tool(t.name + ".stamp")
+	have, err := os.ReadFile(stampFile)
+	if err == nil && string(have) == stamp {
+		if _, err := os.Stat(l.tool(t.name)); err == nil {
+			return false, nil
+		}
+	}
+	cgo := "0"
+	if t.cgo {
+		cgo = "1"
+	}
+	next := l.tool(t.name + ".next")
+	if err := goBuild(ctx, dir, l.tool(t.name+".log"), []string{"CGO_ENABLED=" + cgo}, t.args(next)); err != nil {
+		return false, fmt.Errorf("build of %s: %w", t.name, err)
+	}
+	if err := os.Rename(next, l.tool(t.name)); err != nil {
+		return false, err
+	}
+	return true, writeFile(stampFile, []byte(stamp), 0o644)
+}
+
+// buildHelpers builds the sandbox's own background programs out of the main
+// module. Go's build cache makes it cheap to do every time.
+func buildHelpers(ctx context.Context, l layout) error {
+	unlock, err := lockFile(filepath.Join(l.cache, "tools", ".lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for name, env := range map[string][]string{"sandbox": nil, "pause": {"CGO_ENABLED=0"}} {
+		next := l.tool(name + ".next")
+		args := []string{"build", "-o", next, "./e2e/sandbox/cmd/" + name}
+		if err := goBuild(ctx, l.root, l.tool(name+".log"), env, args); err != nil {
+			return fmt.Errorf("build of %s: %w", name, err)
+		}
+		// A rename: the old file may be running.
+		if err := os.Rename(next, l.tool(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goBuild runs go at a low priority with its output in a log.
+func goBuild(ctx context.Context, dir, logFile string, env, args []string) error {
+	log, err := os.Create(logFile)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	command := exec.CommandContext(ctx, "nice", append([]string{"-n", "5", "go"}, args...)...)
+	command.Dir, command.Stdout, command.Stderr = dir, log, log
+	command.Env = append(append(os.Environ(), "GOWORK=off"), env...)
+	if err := command.Run(); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("go %s: %w; its log is %s", args[0], err, logFile)
+	}
+	return nil
+}
+
+// goVersion is the version of the compiler that the module in dir gets.
+func goVersion(ctx context.Context, dir string) (string, error) {
+	command := exec.CommandContext(ctx, "go", "env", "GOVERSION")
+	command.Dir = dir
+	out, err := command.Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOVERSION: %w (is Go installed and in PATH?)", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// linkNames gives the kubernetes binary the names it is called by.
+func linkNames(l layout) error {
+	if err := os.MkdirAll(l.path("bin"), 0o755); err != nil {
+		return err
+	}
+	for _, name := range kubernetesNames {
+		link := l.bin(name)
+		if target, err := os.Readlink(link); err == nil && target == l.tool("kubernetes") {
+			continue
+		}
+		if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if err := os.Symlink(l.tool("kubernetes"), link); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockFile takes an exclusive lock, waiting for whoever holds it. The kernel
+// releases it when the holder ends, however it ends.
+func lockFile(path string) (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return func() { _ = file.Close() }, nil
+}
