@@ -68,7 +68,7 @@ type peersAnswer struct {
 
 // New makes a Server whose metrics are in a registry of its own.
 func New(options Options, peers Swarm) *Server {
-	s := &Server{options: options, swarm: peers, failures: newFailures(options.Variant)}
+	s := &Server{options: options, swarm: peers, failures: newFailures(options.Variant, options.Pod)}
 	registry := prometheus.NewRegistry()
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "http_requests_total", Help: "Requests answered, by handler, method and status code.",

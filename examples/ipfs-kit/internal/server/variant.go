@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -69,15 +70,18 @@ func (v Variant) delay() time.Duration {
 }
 
 // failures decides which requests of the Errors variant fail: independently of
-// one another, yet the same ones in every run.
+// one another and of those of other pods, yet the same ones whenever a pod of
+// this name runs.
 type failures struct {
 	variant Variant
 	mu      sync.Mutex
 	source  *rand.Rand
 }
 
-func newFailures(variant Variant) *failures {
-	return &failures{variant: variant, source: rand.New(rand.NewPCG(1, 2))}
+func newFailures(variant Variant, pod string) *failures {
+	seed := fnv.New64a()
+	_, _ = seed.Write([]byte(pod)) // a hash takes every write
+	return &failures{variant: variant, source: rand.New(rand.NewPCG(seed.Sum64(), 0))} //nolint:gosec // not for secrets
 }
 
 // next tells whether the next request fails.

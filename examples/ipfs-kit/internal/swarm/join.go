@@ -53,7 +53,7 @@ func (j *Joiner) Run(ctx context.Context, interval time.Duration) {
 	defer ticker.Stop()
 	for {
 		if err := j.join(ctx); err != nil && ctx.Err() == nil {
-			j.log.Warn("cannot join every master, will try again", "after", interval, "error", err)
+			j.log.Warn("cannot join every master, will try again", "after", interval.String(), "error", err)
 		}
 		select {
 		case <-ctx.Done():
