@@ -80,7 +80,7 @@ type failures struct {
 
 func newFailures(variant Variant, pod string) *failures {
 	seed := fnv.New64a()
-	_, _ = seed.Write([]byte(pod)) // a hash takes every write
+	_, _ = seed.Write([]byte(pod))                                                     // a hash takes every write
 	return &failures{variant: variant, source: rand.New(rand.NewPCG(seed.Sum64(), 0))} //nolint:gosec // not for secrets
 }
 
