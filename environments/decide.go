@@ -1,0 +1,374 @@
+package environments
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// PromotionSnapshot is what a Promotion's decision rests on.
+type PromotionSnapshot struct {
+	Environment Environment
+	Release     Release
+	Promotion   Promotion
+	// Newer is the name of a newer Promotion into the same Environment, Older
+	// that of an older one that has not ended; empty where there is none.
+	Newer, Older string
+	// Rejected are the images that this Environment may not take.
+	Rejected []Image
+	Git      Git
+	// Proposal is what the host shows, looked at before Git; nil where it was
+	// not looked at. One that is gone is Closed.
+	Proposal *Proposal
+	// Workloads that the Release changes, as they are; nil where they were not
+	// looked at.
+	Workloads []Workload
+	// Sync is why whatever applies Git says that it cannot; empty where it
+	// works or does not say.
+	Sync string
+	// Request of a person that has not been carried out yet.
+	Request Request
+	// Protected says that the branch was found to refuse commits.
+	Protected bool
+}
+
+// Git is the Environment's overlay on the branch.
+type Git struct {
+	// Known is false where Git could not be read.
+	Known bool
+	Tip   string
+	// Images of the Release's repositories.
+	Images []Image
+}
+
+// WorkloadState is how far a workload is with the images it should run.
+type WorkloadState string
+
+// States of a workload.
+const (
+	// WorkloadStale: its object does not name the images yet, or is not there.
+	WorkloadStale WorkloadState = "Stale"
+	// WorkloadRolling: not every pod runs them.
+	WorkloadRolling WorkloadState = "Rolling"
+	// WorkloadBaking: all pods run them, and its Rollout still watches.
+	WorkloadBaking WorkloadState = "Baking"
+	// WorkloadReady: all pods run them and are ready.
+	WorkloadReady WorkloadState = "Ready"
+	// WorkloadFailed: they do not run, and waiting does not help.
+	WorkloadFailed WorkloadState = "Failed"
+)
+
+// Workload is one workload as it is.
+type Workload struct {
+	// Name as kind namespace/name.
+	Name    string
+	State   WorkloadState
+	Message string
+	// Stopped says that its Rollout is paused or frozen, so the clock stands.
+	Stopped  bool
+	Evidence []string
+}
+
+// Action is the one thing that a plan does.
+type Action string
+
+// Actions.
+const (
+	// Nothing is done; the record may still change.
+	Nothing Action = ""
+	// WriteCommit commits Images to the branch.
+	WriteCommit Action = "WriteCommit"
+	// WriteProposal opens or renews the pull request with Images.
+	WriteProposal Action = "WriteProposal"
+	// MergeProposal merges the pull request.
+	MergeProposal Action = "MergeProposal"
+	// CloseProposal closes the pull request.
+	CloseProposal Action = "CloseProposal"
+	// QuarantineRelease records Images as rejected in the Release's status.
+	QuarantineRelease Action = "QuarantineRelease"
+	// RestoreByCommit commits Images, which were there before.
+	RestoreByCommit Action = "RestoreByCommit"
+	// RestoreByProposal asks for that.
+	RestoreByProposal Action = "RestoreByProposal"
+)
+
+// PromotionPlan is what a Promotion does next: at most one action, and the
+// record after it.
+type PromotionPlan struct {
+	Action Action
+	// Images that the action writes or rejects.
+	Images []Image
+	// Record is the Promotion once the action has succeeded; without an action,
+	// the record as it is to be reported.
+	Record Promotion
+	// Reason for people.
+	Reason string
+	// Again is when time alone may change the decision; zero for never.
+	Again time.Time
+}
+
+// DecidePromotion decides what a Promotion does next. What Git has counts, not
+// who wrote it: a Release that is on the branch has been merged, however that
+// came about.
+func DecidePromotion(s PromotionSnapshot, now time.Time) PromotionPlan {
+	switch s.Promotion.Phase {
+	case "", Pending:
+		return s.pending(now)
+	case Writing:
+		return s.writing(now)
+	case AwaitingApproval:
+		return s.awaiting(now)
+	case Applying, RollingOut, Soaking:
+		return s.running(now)
+	case RollingBack:
+		return s.rollingBack(now)
+	case Rejected:
+		return s.rejected()
+	case Succeeded, Failed, RolledBack, Superseded:
+	}
+	return PromotionPlan{Record: s.Promotion}
+}
+
+// keep leaves the phase as it is.
+func (s PromotionSnapshot) keep(message string) PromotionPlan {
+	record := s.Promotion
+	if record.Phase == "" {
+		record.Phase = Pending
+	}
+	record.Message = message
+	return PromotionPlan{Record: record, Reason: message}
+}
+
+// enter changes the phase.
+func (s PromotionSnapshot) enter(phase Phase, now time.Time, format string, args ...any) PromotionPlan {
+	plan := s.keep(fmt.Sprintf(format, args...))
+	plan.Record.Phase = phase
+	if phase.Ended() && plan.Record.Completed.IsZero() {
+		plan.Record.Completed = now
+		plan.Record.Clock, plan.Record.ClockSince = plan.Record.Elapsed(now), time.Time{}
+	}
+	return plan
+}
+
+// forced says whether a person asked for this against Serin's own rules.
+func (s PromotionSnapshot) forced() bool { return s.Promotion.RequestedBy != "" }
+
+// displaced ends a Promotion that Git does not have yet where it may not go on.
+func (s PromotionSnapshot) displaced(now time.Time) (PromotionPlan, bool) {
+	if s.Newer != "" {
+		return s.enter(Superseded, now, "Promotion %s of a newer Release took its place", s.Newer), true
+	}
+	if s.forced() {
+		return PromotionPlan{}, false
+	}
+	for _, image := range s.Release.Images {
+		if slices.ContainsFunc(s.Rejected, func(r Image) bool { return Pinned(image, r) }) {
+			plan := s.enter(Failed, now, "%s was rejected in this environment or one before it; \"serin promote\" brings it here all the same", image)
+			plan.Record.Failure = plan.Record.Message
+			return s.closing(plan), true
+		}
+	}
+	return PromotionPlan{}, false
+}
+
+// closing closes the pull request on the way to an end, where one is open.
+func (s PromotionSnapshot) closing(plan PromotionPlan) PromotionPlan {
+	if s.Proposal != nil && s.Proposal.State == ProposalOpen {
+		plan.Action = CloseProposal
+		closed := *s.Proposal
+		closed.State = ProposalClosed
+		plan.Record.Proposal = &closed
+	}
+	return plan
+}
+
+// asked carries out a person's reject, or notes an approval.
+func (s PromotionSnapshot) asked(now time.Time) (PromotionPlan, bool) {
+	by := s.Request.By
+	if by == "" {
+		by = "a person"
+	}
+	switch s.Request.Verb {
+	case Reject:
+		why := ""
+		if s.Request.Reason != "" {
+			why = ": " + s.Request.Reason
+		}
+		plan := s.closing(s.enter(Rejected, now, "rejected by %s%s", by, why))
+		plan.Record.Handled = s.Request.Token
+		return plan, true
+	case Approve:
+		if s.Promotion.ApprovedBy != "" {
+			return PromotionPlan{}, false
+		}
+		plan := s.keep("approved by " + by)
+		plan.Record.ApprovedBy = by
+		plan.Record.Handled = s.Request.Token
+		return plan, true
+	default:
+		return PromotionPlan{}, false
+	}
+}
+
+// landed goes on with what Git already has.
+func (s PromotionSnapshot) landed(now time.Time) (PromotionPlan, bool) {
+	if !s.Git.Known || !Carries(s.Git.Images, s.Release.Images) {
+		return PromotionPlan{}, false
+	}
+	plan := s.enter(Applying, now, "Git has %s", s.Release.Tags())
+	record := &plan.Record
+	record.Commit = s.Git.Tip
+	record.Written, record.ClockSince, record.Clock = now, now, 0
+	if len(record.Previous) == 0 {
+		record.Previous = slices.Clone(s.Git.Images)
+	}
+	return plan, true
+}
+
+// pending waits for the gates. The images that Git has are recorded before
+// anything is written: a rollback restores them.
+func (s PromotionSnapshot) pending(now time.Time) PromotionPlan {
+	if plan, ended := s.displaced(now); ended {
+		return plan
+	}
+	if s.Older != "" {
+		return s.keep(fmt.Sprintf("waits for Promotion %s to end", s.Older))
+	}
+	if plan, found := s.asked(now); found {
+		return plan
+	}
+	if !s.Git.Known {
+		return s.keep("waits for Git, which could not be read")
+	}
+	if plan, found := s.landed(now); found {
+		return plan
+	}
+	until, reason, err := Frozen(s.Environment.Freeze, now)
+	if err != nil {
+		return s.keep(err.Error())
+	}
+	if !until.IsZero() && !s.forced() {
+		plan := s.keep(frozenText(until, reason))
+		plan.Again = until
+		return plan
+	}
+	if s.Environment.Approval && s.Environment.Entry == ByCommit && s.Promotion.ApprovedBy == "" && !s.forced() {
+		return s.keep(fmt.Sprintf("waits for approval: \"serin approve %s\"", s.Promotion.Name))
+	}
+	plan := s.enter(Writing, now, "writing %s", s.Release.Tags())
+	plan.Record.Previous = slices.Clone(s.Git.Images)
+	return plan
+}
+
+// writing writes the commit or the pull request.
+func (s PromotionSnapshot) writing(now time.Time) PromotionPlan {
+	if !s.Git.Known {
+		return s.keep("waits for Git, which could not be read")
+	}
+	if plan, found := s.landed(now); found {
+		return plan
+	}
+	if plan, ended := s.displaced(now); ended {
+		return plan
+	}
+	if s.Request.Verb == Reject {
+		plan, _ := s.asked(now)
+		return plan
+	}
+	if plan, moved := s.rebased(); moved {
+		return plan
+	}
+	changed := Changed(s.Git.Images, s.Release.Images)
+	if s.Environment.Entry == ByCommit {
+		plan := s.enter(Applying, now, "committed %s", s.Release.Tags())
+		plan.Action, plan.Images = WriteCommit, changed
+		plan.Record.Written, plan.Record.ClockSince, plan.Record.Clock = now, now, 0
+		return plan
+	}
+	plan := s.enter(AwaitingApproval, now, "a person is asked to approve %s", s.Release.Tags())
+	plan.Action, plan.Images = WriteProposal, changed
+	return plan
+}
+
+// rebased records the images anew where Git got others before the write.
+func (s PromotionSnapshot) rebased() (PromotionPlan, bool) {
+	if ContentKey(s.Git.Images) == ContentKey(s.Promotion.Previous) {
+		return PromotionPlan{}, false
+	}
+	plan := s.keep("Git got other images meanwhile; the change is written upon those")
+	plan.Record.Phase = Writing
+	plan.Record.Previous = slices.Clone(s.Git.Images)
+	return plan, true
+}
+
+// awaiting looks at what people did with the pull request.
+func (s PromotionSnapshot) awaiting(now time.Time) PromotionPlan {
+	if !s.Git.Known {
+		return s.keep("waits for Git, which could not be read")
+	}
+	if plan, found := s.landed(now); found {
+		return plan
+	}
+	if plan, ended := s.displaced(now); ended {
+		return plan
+	}
+	if s.Proposal == nil {
+		return s.keep("waits for the Git host, whose pull request could not be read")
+	}
+	switch s.Proposal.State {
+	case ProposalMerged:
+		return s.enter(Superseded, now, "the pull request was merged, and Git has other images: a person changed them")
+	case ProposalClosed:
+		plan := s.enter(Rejected, now, "%s closed the pull request; \"serin retry\" opens another", someone(s.Proposal.ClosedBy))
+		plan.Record.Proposal = s.Proposal
+		return plan
+	case ProposalOpen:
+	}
+	if plan, found := s.asked(now); found {
+		return plan
+	}
+	if s.Promotion.ApprovedBy != "" {
+		plan := s.keep(fmt.Sprintf("approved by %s: merging", s.Promotion.ApprovedBy))
+		plan.Action = MergeProposal
+		return plan
+	}
+	if plan, moved := s.rebased(); moved {
+		return plan
+	}
+	where := s.Proposal.URL
+	if where == "" {
+		where = "branch " + s.Proposal.Branch
+	}
+	plan := s.keep(fmt.Sprintf("waits for approval: merge %s, or \"serin approve %s\"", where, s.Promotion.Name))
+	plan.Record.Proposal = s.Proposal
+	return plan
+}
+
+// rejected goes on where a person opened the pull request again.
+func (s PromotionSnapshot) rejected() PromotionPlan {
+	if s.Newer != "" || s.Proposal == nil || s.Proposal.State != ProposalOpen {
+		return PromotionPlan{Record: s.Promotion}
+	}
+	plan := s.keep("a person opened the pull request again")
+	plan.Record.Phase, plan.Record.Completed = AwaitingApproval, time.Time{}
+	plan.Record.Proposal = s.Proposal
+	return plan
+}
+
+func someone(name string) string {
+	if name == "" {
+		return "a person"
+	}
+	return name
+}
+
+// NotMergeable is the plan after the host refused to merge: where the branch
+// has moved since the pull request was written, it is written anew upon the
+// newest tip.
+func NotMergeable(s PromotionSnapshot, why string) PromotionPlan {
+	plan := s.keep("the pull request cannot be merged: " + why)
+	if p := s.Promotion.Proposal; p != nil && !p.Restores && s.Git.Known && p.Base != s.Git.Tip {
+		plan.Record.Phase = Writing
+	}
+	return plan
+}

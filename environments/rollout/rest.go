@@ -1,0 +1,120 @@
+package rollout
+
+import "time"
+
+// atRest watches for a new revision, and puts right what does not belong to a
+// workload at rest.
+func (d *decision) atRest() Plan {
+	if d.next.Phase == "" {
+		d.next.enter(Healthy, d.now)
+	}
+	if !d.Workload.Exists {
+		d.say("%s does not exist: create it, or delete this Rollout", d.Spec.Workload)
+		return d.rest(Stuck, "WorkloadMissing")
+	}
+	if plan, found := d.leftover(); found {
+		return plan
+	}
+	switch w := d.Workload; {
+	case !w.Labelled:
+		d.say("%s is taken into care", d.Spec.Workload)
+		return d.do(Action{Do: Label, Reason: "so that new revisions of it are held"})
+	case w.Held:
+		return d.held()
+	case w.Failed != "":
+		d.say("%s does not roll out by itself: %s", d.Spec.Workload, w.Failed)
+		return d.rest(Stuck, "WorkloadFailed")
+	case w.Paused:
+		d.say("%s was paused by hand: resume it to let Serin roll it", d.Spec.Workload)
+		return d.rest(Stuck, "PausedByHand")
+	case !w.RolledOut:
+		d.say("%s", d.rollsByItself())
+		return d.rest(Working, "RollingByItself")
+	}
+	return d.serves()
+}
+
+// leftover takes away what a crash, or another hand, left behind.
+func (d *decision) leftover() (Plan, bool) {
+	switch {
+	case d.exposed():
+		return d.do(Action{Do: StopTraffic, Reason: "no trial is under way"}), true
+	case d.Spec.Routed && d.Route.Unknown == "" && !d.Route.Released:
+		return d.do(Action{Do: ReleaseRoute, Reason: "no trial is under way"}), true
+	case d.Canary.Exists && !d.Canary.Deleting:
+		return d.do(Action{Do: DeleteCanary, Reason: "no trial is under way"}), true
+	case d.Canary.Exists:
+		return d.wait(), true
+	case d.Spec.Routed && (!d.Services.Exist || d.Services.Narrow):
+		return d.do(Action{Do: EnsureServices, Reason: "the route's Services have to be there before a trial"}), true
+	}
+	return Plan{}, false
+}
+
+// held decides on a new revision.
+func (d *decision) held() Plan {
+	w := d.Workload
+	switch {
+	case d.next.Stable.TemplateHash == "" && w.Running.TemplateHash != "":
+		d.next.Stable = w.Running
+		d.say("%s runs %s", d.Spec.Workload, nameOf(w.Running))
+		return d.wait()
+	case w.Wanted.TemplateHash == d.next.Stable.TemplateHash, w.Replicas == 0, w.Running.TemplateHash == "":
+		return d.letGo()
+	case w.Wanted.TemplateHash == d.next.Canary.TemplateHash && d.next.Failure != "" && !d.retry:
+		d.next.enter(RolledBack, d.now)
+		d.say("%s failed and is held, %s serves: change the image in Git, or ask for a retry. It failed because %s",
+			nameOf(d.next.Canary), nameOf(d.next.Stable), d.next.Failure)
+		return d.rest(Stuck, string(RolledBack))
+	}
+	d.begin()
+	return d.wait()
+}
+
+// letGo resumes a workload whose held template needs no trial: it is what
+// stable runs already, or there is no pod to compare with.
+func (d *decision) letGo() Plan {
+	why := "its template is that of stable again"
+	if d.Workload.Wanted.TemplateHash != d.next.Stable.TemplateHash {
+		why = "it runs no pod that a canary could be compared with"
+	}
+	d.say("%s is resumed: %s", d.Spec.Workload, why)
+	return d.do(Action{Do: Unhold, Reason: why})
+}
+
+// begin notes a new trial; its first object is made at the next look.
+func (d *decision) begin() {
+	s := &d.next
+	s.Canary, s.Trial = d.Workload.Wanted, s.Trial+1
+	s.Step, s.Weight, s.Resets = 0, 0, 0
+	s.Failure, s.Verdict, s.Evidence = "", "", nil
+	s.PauseAsked, s.Approved, s.ClockStopped = false, false, ""
+	s.TrialStarted, s.ClockAt = d.now, d.now
+	s.StepStarted, s.DrainStarted = time.Time{}, time.Time{}
+	s.Clock, s.TrialClock = 0, 0
+	s.enter(Starting, d.now)
+	d.say("%s is held; its canary starts, %s serves", nameOf(s.Canary), nameOf(s.Stable))
+	d.tell("TrialStarted", false, "%s is held, its canary starts (trial %d)", nameOf(s.Canary), s.Trial)
+}
+
+func (d *decision) rollsByItself() string {
+	if d.next.Stable.TemplateHash == "" {
+		return "waits until " + d.Spec.Workload + " has rolled out by itself, to take it as stable"
+	}
+	if d.Workload.Wanted.TemplateHash == d.next.Stable.TemplateHash {
+		return d.Spec.Workload + " brings up pods of " + nameOf(d.next.Stable)
+	}
+	return d.Spec.Workload + " rolls to " + nameOf(d.Workload.Wanted) + " without a trial, because nothing held it: is config/admission installed?"
+}
+
+// serves notes that the workload runs what it wants.
+func (d *decision) serves() Plan {
+	if d.next.Phase == RolledBack {
+		d.tell("Returned", false, "%s runs %s again", d.Spec.Workload, nameOf(d.Workload.Running))
+	}
+	d.next.Stable = d.Workload.Running
+	d.next.enter(Healthy, d.now)
+	d.next.Weight, d.next.ClockStopped = 0, ""
+	d.say("%s runs %s", d.Spec.Workload, nameOf(d.next.Stable))
+	return d.rest(Good, string(Healthy))
+}

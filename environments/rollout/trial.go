@@ -1,0 +1,258 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+)
+
+// onTrial takes the steps.
+func (d *decision) onTrial() Plan {
+	if plan, ended := d.ended(); ended {
+		return plan
+	}
+	d.stopClock()
+	if plan, found := d.prepare(); found {
+		return plan
+	}
+	step, ok := d.current()
+	if !ok {
+		d.finalise("no step is left")
+		return d.wait()
+	}
+	if d.next.ClockStopped == ClockPaused {
+		return d.guard(d.wait())
+	}
+	if plan, under := d.reach(step); under {
+		return d.guard(plan)
+	}
+	return d.advance(step)
+}
+
+// ended ends a trial whose ground is gone, or that failed.
+func (d *decision) ended() (Plan, bool) {
+	w := d.Workload
+	switch {
+	case d.Verdict.Outcome == Fail:
+		d.fail(d.Verdict.Message)
+	case d.Spec.Deadline > 0 && d.next.TrialClock > d.Spec.Deadline:
+		d.fail(fmt.Sprintf("the trial was not done within its deadline of %s; last: %s", d.Spec.Deadline, d.Verdict.Message))
+	case !w.Exists:
+		d.withdraw(d.Spec.Workload + " was deleted during the trial")
+	case w.Wanted.TemplateHash == d.next.Stable.TemplateHash:
+		d.withdraw(d.Spec.Workload + " has the template of stable again: the trial ends")
+	case w.Wanted.TemplateHash != d.next.Canary.TemplateHash:
+		d.withdraw(nameOf(w.Wanted) + " takes the place of " + nameOf(d.next.Canary) + ": the trial ends")
+	case !w.Held:
+		d.withdraw(d.Spec.Workload + " was resumed by hand: the trial ends")
+	default:
+		return Plan{}, false
+	}
+	return d.stop(), true
+}
+
+// stop takes the canary out of traffic in the same call in which its end was
+// decided.
+func (d *decision) stop() Plan {
+	return d.do(Action{Do: StopTraffic, Reason: d.next.Message})
+}
+
+// stopClock says whether the clocks run from now on.
+func (d *decision) stopClock() {
+	step, ok := d.current()
+	reached := !d.next.StepStarted.IsZero()
+	switch {
+	case d.Spec.Paused, d.next.PauseAsked:
+		d.next.ClockStopped = ClockPaused
+	case d.Verdict.Freeze, d.Verdict.NeedsPerson:
+		d.next.ClockStopped = ClockFrozen
+	case ok && reached && !d.next.Approved && (step.Until == UntilApproval || d.outOfTime(step)):
+		d.next.ClockStopped = "Waiting"
+	default:
+		d.next.ClockStopped = ""
+	}
+	d.next.Verdict = d.Verdict.Outcome
+	switch {
+	case d.next.ClockStopped == ClockPaused, d.next.ClockStopped == "Waiting", d.Verdict.NeedsPerson:
+		d.next.enter(Paused, d.now)
+	case d.next.Step == 0 && !reached:
+		d.next.enter(Starting, d.now)
+	default:
+		d.next.enter(Progressing, d.now)
+	}
+	switch {
+	case d.Spec.Paused:
+		d.say("step %s is paused by spec.paused", d.step())
+	case d.next.PauseAsked:
+		d.say("step %s is paused on request: resume, promote or abort it", d.step())
+	}
+}
+
+// outOfTime says whether a step until: Evidence waits for a person.
+func (d *decision) outOfTime(step Step) bool {
+	return step.Until == UntilEvidence && !step.AdvanceOnTimeout && !d.Verdict.Proven &&
+		step.Duration > 0 && d.next.Clock >= step.Duration
+}
+
+// prepare makes what a trial needs.
+func (d *decision) prepare() (Plan, bool) {
+	step, _ := d.current()
+	switch {
+	case d.Spec.Routed && (!d.Services.Exist || !d.Services.Narrow):
+		d.say("step %s: the Services of stable and canary are set", d.step())
+		return d.do(Action{Do: EnsureServices, Narrow: true, Reason: "the route needs a Service for each arm"}), true
+	case d.Canary.Exists && d.Canary.TemplateHash != d.next.Canary.TemplateHash && d.exposed():
+		return d.do(Action{Do: StopTraffic, Reason: "the canary is of another revision"}), true
+	case d.Canary.Exists && !d.Canary.Deleting && d.Canary.TemplateHash != d.next.Canary.TemplateHash:
+		return d.do(Action{Do: DeleteCanary, Reason: "the canary is of another revision"}), true
+	case d.Canary.Deleting:
+		d.say("step %s: the canary before goes first", d.step())
+		return d.wait(), true
+	case !d.Canary.Exists:
+		return d.do(Action{Do: CreateCanary, Replicas: max(step.Replicas, 1), Reason: "a new revision is held"}), true
+	}
+	return Plan{}, false
+}
+
+// reach brings the canary to the step's size and weight; it says whether that
+// is still under way. Everything that raises the weight waits for a verdict
+// that passes.
+func (d *decision) reach(step Step) (Plan, bool) {
+	need := max(step.Replicas, 1)
+	switch {
+	case d.Canary.Replicas < need:
+		d.say("step %s: the canary grows to %d pods", d.step(), need)
+		return d.do(Action{Do: ScaleCanary, Replicas: need, Reason: fmt.Sprintf("step %s at %s needs them", d.step(), step.Weight)}), true
+	case d.Canary.up() < need:
+		d.say("step %s: %d of %d canary pods are up. %s", d.step(), d.Canary.up(), need, d.Verdict.Message)
+		return d.wait(), true
+	}
+	rises := d.rises(step, need)
+	if rises.Do != Nothing && d.Verdict.Outcome != Pass {
+		d.say("step %s holds below %s: %s", d.step(), step.Weight, d.Verdict.Message)
+		return d.wait(), true
+	}
+	if rises.Do != Nothing {
+		d.say("step %s: %s", d.step(), rises.Reason)
+		return d.do(rises), true
+	}
+	return d.settle(step, need)
+}
+
+// rises is the next mutation that gives the canary more traffic, if one is
+// needed.
+func (d *decision) rises(step Step, need int32) Action {
+	if step.Weight > 0 && d.Canary.open() < need {
+		for _, p := range d.Canary.Pods {
+			if p.ContainersReady && !p.Open {
+				return Action{Do: OpenGate, Pod: p.Name, Weight: step.Weight,
+					Reason: fmt.Sprintf("pod %s is admitted, %d of %d", p.Name, d.Canary.open()+1, need)}
+			}
+		}
+	}
+	if d.Spec.Routed && d.Route.Unknown == "" && d.Route.Weight < step.Weight && d.Canary.Serving() >= need {
+		return Action{Do: SetWeight, Weight: step.Weight, Reason: fmt.Sprintf("the weight goes to %s", step.Weight)}
+	}
+	return Action{}
+}
+
+// settle waits until the data plane gives what was set; lowering a weight needs
+// no verdict.
+func (d *decision) settle(step Step, need int32) (Plan, bool) {
+	switch {
+	case d.Spec.Routed && d.Route.Unknown != "":
+		d.say("step %s: the route cannot be read: %s", d.step(), d.Route.Unknown)
+	case d.Spec.Routed && d.Route.Weight > step.Weight:
+		return d.do(Action{Do: SetWeight, Weight: step.Weight, Reason: fmt.Sprintf("the weight goes down to %s", step.Weight)}), true
+	case step.Weight > 0 && d.Canary.Serving() < need:
+		d.say("step %s: %d of %d canary pods serve", d.step(), d.Canary.Serving(), need)
+	case d.Spec.Routed && !d.Route.Reached:
+		d.say("step %s: waits for the gateway at %s: %s", d.step(), step.Weight, d.Route.Message)
+	default:
+		return Plan{}, false
+	}
+	return d.wait(), true
+}
+
+// guard takes the route's share from a canary that has no pod left to serve it,
+// and counts a route that another writer reset.
+func (d *decision) guard(plan Plan) Plan {
+	if !d.Spec.Routed || d.Route.Unknown != "" {
+		return plan
+	}
+	if d.Route.Foreign && plan.Action.Do == SetWeight {
+		d.next.Resets++
+		d.tell("RouteReset", true, "%s", d.Route.Message)
+	}
+	if d.Route.Weight > 0 && d.Canary.Serving() == 0 {
+		d.say("step %s: no canary pod serves, so its traffic goes to stable until one does", d.step())
+		return d.do(Action{Do: SetWeight, Weight: 0, Reason: "no canary pod serves"})
+	}
+	return plan
+}
+
+// advance lets a step that has reached its weight take its time.
+func (d *decision) advance(step Step) Plan {
+	if d.next.StepStarted.IsZero() {
+		d.next.StepStarted, d.next.Clock, d.next.Approved = d.now, 0, false
+		d.next.enter(Progressing, d.now)
+		d.next.Weight = step.Weight
+		d.say("step %s at %s. %s", d.step(), step.Weight, d.Verdict.Message)
+		d.tell("StepReached", false, "step %s: the canary serves %s with %d pods", d.step(), step.Weight, d.Canary.Serving())
+		return d.wait()
+	}
+	if d.Verdict.Outcome == Pass && !d.Verdict.Freeze && d.mayEnd(step) {
+		d.endStep(step)
+		return d.wait()
+	}
+	d.say("step %s at %s, %s. %s", d.step(), step.Weight, d.waitsFor(step), d.Verdict.Message)
+	return d.wait()
+}
+
+// mayEnd says whether the step's time, evidence or approval is there.
+func (d *decision) mayEnd(step Step) bool {
+	switch {
+	case d.next.Approved:
+		return true
+	case step.Until == UntilApproval:
+		return false
+	case step.Until == UntilEvidence && d.Verdict.Proven:
+		return true
+	case step.Until == UntilEvidence && !step.AdvanceOnTimeout:
+		return false
+	}
+	return d.next.Clock >= step.Duration
+}
+
+func (d *decision) waitsFor(step Step) string {
+	switch {
+	case d.next.ClockStopped == ClockFrozen:
+		return "its clock stands still"
+	case d.next.Approved:
+		return "approved, waits for a verdict that passes"
+	case step.Until == UntilApproval:
+		return "waits for a person: resume or abort it"
+	case d.outOfTime(step):
+		return fmt.Sprintf("too little evidence after %s, so it waits for a person: resume, promote or abort it", step.Duration)
+	case step.Until == UntilEvidence && step.Duration > 0:
+		return fmt.Sprintf("until there is evidence, at most %s", step.Duration)
+	case step.Until == UntilEvidence:
+		return "until there is evidence"
+	case d.next.Clock >= step.Duration:
+		return "its time is over, waits for a verdict that passes"
+	}
+	return fmt.Sprintf("for %s", step.Duration)
+}
+
+// endStep goes to the next step, or to the end.
+func (d *decision) endStep(step Step) {
+	if d.next.Step+1 >= len(d.Spec.Steps) {
+		d.finalise("passed all steps")
+		return
+	}
+	d.next.Step++
+	d.next.StepStarted, d.next.Clock, d.next.Approved = time.Time{}, 0, false
+	to := d.Spec.Steps[d.next.Step].Weight
+	d.next.Weight = to
+	d.say("step %s: goes from %s to %s", d.step(), step.Weight, to)
+	d.tell("StepAdvanced", false, "step %s: from %s to %s, because %s", d.step(), step.Weight, to, d.Verdict.Message)
+}

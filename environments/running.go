@@ -1,0 +1,235 @@
+package environments
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// running watches the workloads of a Release that Git has.
+func (s PromotionSnapshot) running(now time.Time) PromotionPlan {
+	if s.Git.Known && !Carries(s.Git.Images, s.Release.Images) {
+		return s.enter(Superseded, now, "a person changed Git to %s while it was rolled out", describe(s.Git.Images))
+	}
+	if plan, found := s.merged(); found {
+		return plan
+	}
+	if s.Workloads == nil {
+		return s.keep(s.Promotion.Message)
+	}
+	var evidence []string
+	stopped := false
+	for _, workload := range s.Workloads {
+		evidence = append(evidence, workload.Evidence...)
+		stopped = stopped || workload.Stopped
+	}
+	s.Promotion.Evidence = evidence
+	s.tick(stopped, now)
+	if failed := s.inState(WorkloadFailed); len(failed) > 0 {
+		return s.fail(now, describeWorkloads(failed))
+	}
+	limit := s.Environment.Deadline
+	if limit > 0 && s.Promotion.Elapsed(now) >= limit {
+		return s.fail(now, fmt.Sprintf("it does not run after %s (deadline): %s", limit, s.unfinished()))
+	}
+	plan := s.progress(now)
+	if limit > 0 && !plan.Record.Phase.Ended() && !plan.Record.ClockSince.IsZero() {
+		plan.Again = now.Add(limit - plan.Record.Elapsed(now))
+	}
+	return plan
+}
+
+// merged records what became of the pull request. One that is still open,
+// since its change came to the branch in another way, is closed.
+func (s PromotionSnapshot) merged() (PromotionPlan, bool) {
+	if s.Promotion.Proposal == nil || s.Promotion.Proposal.State != ProposalOpen || s.Proposal == nil {
+		return PromotionPlan{}, false
+	}
+	plan := s.closing(s.keep(s.Promotion.Message))
+	merged := *s.Promotion.Proposal
+	merged.State, merged.ClosedBy = ProposalMerged, s.Proposal.ClosedBy
+	plan.Record.Proposal = &merged
+	return plan, true
+}
+
+// tick stops or starts the clock of the deadline.
+func (s *PromotionSnapshot) tick(stopped bool, now time.Time) {
+	p := &s.Promotion
+	switch {
+	case stopped && !p.ClockSince.IsZero():
+		p.Clock, p.ClockSince = p.Elapsed(now), time.Time{}
+	case !stopped && p.ClockSince.IsZero():
+		p.ClockSince = now
+	}
+}
+
+// progress is the phase by what the workloads are at.
+func (s PromotionSnapshot) progress(now time.Time) PromotionPlan {
+	switch {
+	case len(s.inState(WorkloadStale)) > 0:
+		return s.enter(Applying, now, "Git has it, the cluster does not yet: %s", s.unfinished())
+	case len(s.inState(WorkloadRolling)) > 0:
+		return s.enter(RollingOut, now, "rolling out: %s", s.unfinished())
+	case len(s.inState(WorkloadBaking)) > 0:
+		return s.enter(Soaking, now, "runs, and is watched: %s", s.unfinished())
+	}
+	plan := s.enter(Succeeded, now, "runs well: %d workloads", len(s.Workloads))
+	if len(s.Workloads) == 0 {
+		plan.Record.Message = "Git has it; no workload of the overlay uses these images"
+	}
+	plan.Record.Succeeded = now
+	return plan
+}
+
+func (s PromotionSnapshot) inState(state WorkloadState) []Workload {
+	var found []Workload
+	for _, workload := range s.Workloads {
+		if workload.State == state {
+			found = append(found, workload)
+		}
+	}
+	return found
+}
+
+// unfinished names what is not ready, and what whatever applies Git says.
+func (s PromotionSnapshot) unfinished() string {
+	var open []Workload
+	for _, workload := range s.Workloads {
+		if workload.State != WorkloadReady {
+			open = append(open, workload)
+		}
+	}
+	text := describeWorkloads(open)
+	if s.Sync != "" {
+		text = "sync fails: " + s.Sync + "; " + text
+	}
+	return text
+}
+
+// maxNamed bounds how many workloads one message names.
+const maxNamed = 3
+
+func describeWorkloads(workloads []Workload) string {
+	texts := make([]string, 0, maxNamed+1)
+	for i, workload := range workloads {
+		if i == maxNamed {
+			texts = append(texts, fmt.Sprintf("and %d more", len(workloads)-maxNamed))
+			break
+		}
+		texts = append(texts, fmt.Sprintf("%s: %s", workload.Name, workload.Message))
+	}
+	return strings.Join(texts, "; ")
+}
+
+// fail records the failure before anything is taken back.
+func (s PromotionSnapshot) fail(now time.Time, why string) PromotionPlan {
+	plan := s.enter(RollingBack, now, "failed: %s", why)
+	plan.Record.Failure = why
+	plan.Record.Clock, plan.Record.ClockSince = plan.Record.Elapsed(now), time.Time{}
+	return plan
+}
+
+// brought are the images that this Promotion changed.
+func (s PromotionSnapshot) brought() []Image {
+	return Changed(s.Promotion.Previous, s.Release.Images)
+}
+
+// rollingBack takes a failed Promotion back: first the Release is quarantined,
+// then Git is restored.
+func (s PromotionSnapshot) rollingBack(now time.Time) PromotionPlan {
+	brought := s.brought()
+	if len(brought) == 0 {
+		return s.enter(Failed, now, "failed: %s. Git had these images before, so there is nothing to restore", s.Promotion.Failure)
+	}
+	if !s.quarantined(brought) {
+		plan := s.keep(fmt.Sprintf("failed: %s. Quarantined %s", s.Promotion.Failure, s.Release.Name))
+		plan.Action, plan.Images = QuarantineRelease, brought
+		return plan
+	}
+	if s.Environment.Return == ReturnNot {
+		return s.enter(Failed, now, "failed: %s. Git is left as it is (rollback: None)", s.Promotion.Failure)
+	}
+	if !s.Git.Known {
+		return s.keep(fmt.Sprintf("failed: %s. Waits for Git, which could not be read, to restore it", s.Promotion.Failure))
+	}
+	restore, lost := s.restorable(brought)
+	if len(restore) == 0 {
+		return s.restored(lost, now)
+	}
+	if s.Newer != "" {
+		return s.enter(Superseded, now, "failed: %s. Promotion %s of a newer Release took its place before it was taken back", s.Promotion.Failure, s.Newer)
+	}
+	if s.Environment.Return == ReturnByCommit && !s.Protected {
+		plan := s.enter(RolledBack, now, "failed: %s. Git is back at %s", s.Promotion.Failure, describe(restore))
+		if len(lost) > 0 {
+			plan = s.keep(fmt.Sprintf("failed: %s. Restoring %s", s.Promotion.Failure, describe(restore)))
+		}
+		plan.Action, plan.Images = RestoreByCommit, restore
+		return plan
+	}
+	return s.restoreByProposal(restore, now)
+}
+
+// quarantined says whether all these images are rejected already.
+func (s PromotionSnapshot) quarantined(images []Image) bool {
+	q := s.Release.Quarantine
+	return q != nil && q.Environment == s.Environment.Name && Carries(q.Images, images)
+}
+
+// restorable are the images before, of those that Git still has from this
+// Promotion: what a person changed since stays. lost are those with no image
+// before that may be restored.
+func (s PromotionSnapshot) restorable(brought []Image) (restore, lost []Image) {
+	for _, image := range brought {
+		if !Carries(s.Git.Images, []Image{image}) {
+			continue
+		}
+		before, known := Find(s.Promotion.Previous, image.Repository)
+		rejected := slices.ContainsFunc(s.Rejected, func(r Image) bool { return Pinned(before, r) })
+		if !known || rejected || before.Tag == "" && before.Digest == "" {
+			lost = append(lost, image)
+			continue
+		}
+		restore = append(restore, before)
+	}
+	return restore, lost
+}
+
+// restored ends a rollback once Git has nothing of it left that can go.
+func (s PromotionSnapshot) restored(lost []Image, now time.Time) PromotionPlan {
+	if len(lost) > 0 {
+		return s.enter(Failed, now, "failed: %s. There is no image to restore in place of %s: promote a newer Release", s.Promotion.Failure, describe(lost))
+	}
+	plan := s.enter(RolledBack, now, "failed: %s. Git is back at %s", s.Promotion.Failure, describe(s.Git.Images))
+	if plan.Record.RollbackCommit == "" {
+		plan.Record.RollbackCommit = s.Git.Tip
+	}
+	return plan
+}
+
+// restoreByProposal asks a person to take the Release back.
+func (s PromotionSnapshot) restoreByProposal(restore []Image, now time.Time) PromotionPlan {
+	why := "rollback: PullRequest"
+	if s.Protected {
+		why = "the branch refuses commits"
+	}
+	asked := s.Promotion.Proposal
+	if asked == nil || !asked.Restores {
+		plan := s.keep(fmt.Sprintf("failed: %s. A pull request asks to restore %s (%s)", s.Promotion.Failure, describe(restore), why))
+		plan.Action, plan.Images = RestoreByProposal, restore
+		return plan
+	}
+	if s.Proposal != nil && s.Proposal.State == ProposalClosed {
+		plan := s.enter(Failed, now, "failed: %s. %s closed the pull request that would have restored Git", s.Promotion.Failure, someone(s.Proposal.ClosedBy))
+		plan.Record.Proposal = s.Proposal
+		return plan
+	}
+	if s.Request.Verb == Approve {
+		plan := s.keep("approved: merging the rollback")
+		plan.Action = MergeProposal
+		plan.Record.Handled = s.Request.Token
+		return plan
+	}
+	return s.keep(fmt.Sprintf("failed: %s. Waits for the pull request that restores %s to be merged (%s)", s.Promotion.Failure, describe(restore), why))
+}
