@@ -24,8 +24,6 @@ type decision struct {
 	now   time.Time
 	next  Status
 	event *Event
-	// retry says that a person asked to try the failed revision once more.
-	retry bool
 }
 
 func (d *decision) decide() Plan {
@@ -78,7 +76,7 @@ func (d *decision) grant(r Request) bool {
 		d.next.PauseAsked = false
 		d.finalise(fmt.Sprintf("promoted in full by %s%s", r.by(), r.why()))
 	case r.Verb == Retry && d.next.Phase == RolledBack && d.Workload.Held:
-		d.retry = true
+		d.next.Failure = ""
 	default:
 		return false
 	}

@@ -29,7 +29,7 @@ func (d *decision) finalising() Plan {
 		return d.do(Action{Do: Unhold, Reason: "its canary passed"})
 	case !w.RolledOut:
 		d.say("%s rolls itself to %s, the canary keeps serving %s", d.Spec.Workload, nameOf(d.next.Canary), d.next.Weight)
-		return d.wait()
+		return d.guard(d.wait())
 	}
 	if plan, under := d.retire(); under {
 		return plan
@@ -148,7 +148,7 @@ func (d *decision) rollingBack() Plan {
 	if plan, under := d.retire(); under {
 		return plan
 	}
-	if d.Spec.Routed && (!d.Services.Exist || d.Services.Narrow) {
+	if d.Spec.Routed && d.Workload.Exists && (!d.Services.Exist || d.Services.Narrow) {
 		return d.do(Action{Do: EnsureServices, Reason: "the trial is over"})
 	}
 	d.next.Weight, d.next.ClockStopped = 0, ""
@@ -175,7 +175,7 @@ func (d *decision) takeBack() (Plan, bool) {
 	case stable && !w.RolledOut:
 		d.say("%s returns to %s", d.Spec.Workload, nameOf(d.next.Stable))
 		return d.wait(), true
-	case stable || d.next.Failure == "" || w.Wanted.TemplateHash != d.next.Canary.TemplateHash:
+	case stable || d.next.Failure == "":
 		return Plan{}, false
 	case !w.StableKept:
 		d.say("%s cannot return by itself, its revision before is gone: change the image in Git. It failed because %s", d.Spec.Workload, d.next.Failure)

@@ -8,12 +8,12 @@ func (d *decision) atRest() Plan {
 	if d.next.Phase == "" {
 		d.next.enter(Healthy, d.now)
 	}
+	if plan, found := d.leftover(); found {
+		return plan
+	}
 	if !d.Workload.Exists {
 		d.say("%s does not exist: create it, or delete this Rollout", d.Spec.Workload)
 		return d.rest(Stuck, "WorkloadMissing")
-	}
-	if plan, found := d.leftover(); found {
-		return plan
 	}
 	switch w := d.Workload; {
 	case !w.Labelled:
@@ -45,7 +45,7 @@ func (d *decision) leftover() (Plan, bool) {
 		return d.do(Action{Do: DeleteCanary, Reason: "no trial is under way"}), true
 	case d.Canary.Exists:
 		return d.wait(), true
-	case d.Spec.Routed && (!d.Services.Exist || d.Services.Narrow):
+	case d.Spec.Routed && d.Workload.Exists && (!d.Services.Exist || d.Services.Narrow):
 		return d.do(Action{Do: EnsureServices, Reason: "the route's Services have to be there before a trial"}), true
 	}
 	return Plan{}, false
@@ -61,7 +61,7 @@ func (d *decision) held() Plan {
 		return d.wait()
 	case w.Wanted.TemplateHash == d.next.Stable.TemplateHash, w.Replicas == 0, w.Running.TemplateHash == "":
 		return d.letGo()
-	case w.Wanted.TemplateHash == d.next.Canary.TemplateHash && d.next.Failure != "" && !d.retry:
+	case w.Wanted.TemplateHash == d.next.Canary.TemplateHash && d.next.Failure != "":
 		d.next.enter(RolledBack, d.now)
 		d.say("%s failed and is held, %s serves: change the image in Git, or ask for a retry. It failed because %s",
 			nameOf(d.next.Canary), nameOf(d.next.Stable), d.next.Failure)

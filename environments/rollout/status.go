@@ -122,16 +122,17 @@ func (s *Status) enter(phase Phase, now time.Time) {
 // at every look.
 func settled(before, next Status, now time.Time) Status {
 	calm := next
-	calm.Clock, calm.TrialClock, calm.ClockAt, calm.Message = before.Clock, before.TrialClock, before.ClockAt, before.Message
-	calm.Evidence = before.Evidence
-	same := equal(calm, before) && before.Message != ""
-	if same && !before.ClockAt.IsZero() && now.Sub(before.ClockAt) < heartbeat {
-		return before
+	calm.Clock, calm.TrialClock, calm.ClockAt = before.Clock, before.TrialClock, before.ClockAt
+	if next.Phase.Watched() && before.Message != "" {
+		calm.Message, calm.Evidence = before.Message, before.Evidence
 	}
-	if same && !next.Phase.Watched() && next.Message == before.Message {
-		return before
+	if !equal(calm, before) {
+		return next
 	}
-	return next
+	if next.Phase.Watched() && now.Sub(before.ClockAt) >= heartbeat {
+		return next
+	}
+	return before
 }
 
 func equal(a, b Status) bool {

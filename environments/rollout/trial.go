@@ -132,6 +132,7 @@ func (d *decision) reach(step Step) (Plan, bool) {
 		return d.wait(), true
 	}
 	if rises.Do != Nothing {
+		d.next.Weight = step.Weight
 		d.say("step %s: %s", d.step(), rises.Reason)
 		return d.do(rises), true
 	}
@@ -162,6 +163,7 @@ func (d *decision) settle(step Step, need int32) (Plan, bool) {
 	case d.Spec.Routed && d.Route.Unknown != "":
 		d.say("step %s: the route cannot be read: %s", d.step(), d.Route.Unknown)
 	case d.Spec.Routed && d.Route.Weight > step.Weight:
+		d.next.Weight = step.Weight
 		return d.do(Action{Do: SetWeight, Weight: step.Weight, Reason: fmt.Sprintf("the weight goes down to %s", step.Weight)}), true
 	case step.Weight > 0 && d.Canary.Serving() < need:
 		d.say("step %s: %d of %d canary pods serve", d.step(), d.Canary.Serving(), need)
@@ -179,11 +181,12 @@ func (d *decision) guard(plan Plan) Plan {
 	if !d.Spec.Routed || d.Route.Unknown != "" {
 		return plan
 	}
-	if d.Route.Foreign && plan.Action.Do == SetWeight {
+	if d.Route.Foreign && plan.Action.Do == SetWeight && !d.next.StepStarted.IsZero() {
 		d.next.Resets++
 		d.tell("RouteReset", true, "%s", d.Route.Message)
 	}
 	if d.Route.Weight > 0 && d.Canary.Serving() == 0 {
+		d.next.Weight = 0
 		d.say("step %s: no canary pod serves, so its traffic goes to stable until one does", d.step())
 		return d.do(Action{Do: SetWeight, Weight: 0, Reason: "no canary pod serves"})
 	}
@@ -252,7 +255,6 @@ func (d *decision) endStep(step Step) {
 	d.next.Step++
 	d.next.StepStarted, d.next.Clock, d.next.Approved = time.Time{}, 0, false
 	to := d.Spec.Steps[d.next.Step].Weight
-	d.next.Weight = to
 	d.say("step %s: goes from %s to %s", d.step(), step.Weight, to)
 	d.tell("StepAdvanced", false, "step %s: from %s to %s, because %s", d.step(), step.Weight, to, d.Verdict.Message)
 }
