@@ -71,22 +71,23 @@ const (
 	ConditionStalled     = "Stalled"
 )
 
-// Words of AnnotationRequest; "@" and a time follow. RequestPrefixes are what
-// "serin" commands write.
+// Words of AnnotationRequest, which "serin" commands write; "/" and each
+// argument, then "@" and a time follow.
 const (
 	// RequestApprove and RequestReject answer a Promotion's pull request, or
 	// open its approval gate.
 	RequestApprove = "approve"
 	RequestReject  = "reject"
 	// RequestAbort fails the trial of a Rollout, RequestPause and RequestResume
-	// stop and start its clock (RequestResume also passes an approval step, and
-	// on a Pipeline, as "resume/<environment>", ends a hold), RequestPromote
-	// takes a Rollout's canary in full now.
-	RequestAbort   = "abort"
-	RequestPause   = "pause"
-	RequestResume  = "resume"
+	// stop and start its clock. RequestResume also passes an approval step;
+	// on a Pipeline, with an environment, it ends a hold.
+	RequestAbort  = "abort"
+	RequestPause  = "pause"
+	RequestResume = "resume"
+	// RequestPromote takes a Rollout's canary in full now; on a Pipeline, with
+	// an environment and a Release, it brings that one there.
 	RequestPromote = "promote"
-	// RequestRetry tries a Promotion or a Rollout that failed again; on a
-	// Release it ends its quarantine.
+	// RequestRetry tries a Rollout's held revision again; on a Pipeline, with
+	// an environment, the Release that failed or was rejected last there.
 	RequestRetry = "retry"
 )

@@ -1,0 +1,112 @@
+package world
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/e2e/images"
+)
+
+// embedded is the light profile: Git server, registry and sync are Serin's own.
+type embedded struct{ w *World }
+
+func (e *embedded) overlay() string { return "embedded" }
+
+// manifests are the volume, which has no provisioner here, and the
+// configuration of the embedded servers.
+func (e *embedded) manifests() string {
+	var syncs strings.Builder
+	for _, environment := range Environments {
+		fmt.Fprintf(&syncs, `
+      - name: %[1]s
+        repository: deploy
+        branch: main
+        path: deploy/overlays/%[1]s`, environment)
+	}
+	return fmt.Sprintf(`apiVersion: v1
+kind: PersistentVolume
+metadata: {name: serin-data}
+spec:
+  capacity: {storage: 5Gi}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  storageClassName: ""
+  claimRef: {apiVersion: v1, kind: PersistentVolumeClaim, namespace: %[1]s, name: serin-data}
+  hostPath: {path: %[2]s}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: serin-embedded, namespace: %[1]s}
+data:
+  embedded.yaml: |
+    git:
+      address: ":3000"
+      directory: /var/lib/serin/git
+      url: http://serin-git.%[1]s.svc:3000
+      users: /etc/serin/users.yaml
+      repositories: [deploy]
+    registry:
+      address: ":5000"
+      directory: /var/lib/serin/registry
+      names: [registry.local:5000]
+    sync:%[3]s
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: serin-embedded, namespace: %[1]s}
+stringData:
+  users.yaml: |
+    - {name: %[4]s, password: %[5]s}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: %[6]s}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: deploy, namespace: %[6]s}
+stringData: {username: %[4]s, password: %[5]s}
+`, SerinNamespace, e.w.dataPath(), syncs.String(), gitUser, gitPassword, Namespace)
+}
+
+func (e *embedded) imageRepository() string { return Repository }
+
+func (e *embedded) push(ctx context.Context, reference string, image v1.Image) error {
+	return e.w.Push(ctx, reference, image)
+}
+
+func (e *embedded) gitURL(ctx context.Context) (string, error) {
+	var service corev1.Service
+	err := Eventually(ctx, time.Minute, "the Git server's Service", func(ctx context.Context) (string, error) {
+		return "", e.w.Client.Get(ctx, types.NamespacedName{Namespace: SerinNamespace, Name: "serin-git"}, &service)
+	})
+	return fmt.Sprintf("http://%s:%s@%s:3000/deploy.git", gitUser, gitPassword, service.Spec.ClusterIP), err
+}
+
+func (e *embedded) exampleOverlay(environment string) images.Overlay {
+	overlay := images.Overlay{Components: []string{"hostpath", "canary"}, NewName: Repository, Tag: "v1.0.0"}
+	if environment == "prod" {
+		overlay.Components = append(overlay.Components, "canary-prod")
+	}
+	return overlay
+}
+
+func (e *embedded) adapt(*v1alpha1.Pipeline) {}
+
+func (e *embedded) prepare(context.Context) error { return nil }
+
+// merge is what a person at a terminal does.
+func (e *embedded) merge(ctx context.Context, promotion *v1alpha1.Promotion) error {
+	return e.w.Git.Merge(ctx, promotion.Status.PullRequest.Branch)
+}
+
+func (e *embedded) loadURL(environment string) string {
+	return "http://" + Worker + "." + NamespaceOf(environment) + ".svc/work"
+}

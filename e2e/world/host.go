@@ -1,0 +1,41 @@
+package world
+
+import (
+	"context"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/e2e/images"
+	"github.com/serin-gitops/serin/e2e/sandbox"
+)
+
+// host is what differs between the profiles: where Git and images are, and what
+// applies Git to the cluster.
+type host interface {
+	// overlay of config/ that Serin is installed from, and more manifests.
+	overlay() string
+	manifests() string
+	// imageRepository is the example's image as manifests name it.
+	imageRepository() string
+	push(ctx context.Context, reference string, image v1.Image) error
+	// gitURL is the deploy repository from the node, with credentials; it is
+	// made where it is missing.
+	gitURL(ctx context.Context) (string, error)
+	exampleOverlay(environment string) images.Overlay
+	// adapt turns the example's Pipeline into this world's.
+	adapt(pipeline *v1alpha1.Pipeline)
+	// prepare makes what the Pipeline and the cluster need beside it.
+	prepare(ctx context.Context) error
+	// merge approves a promotion as a person on that host does.
+	merge(ctx context.Context, promotion *v1alpha1.Promotion) error
+	// loadURL is where people's traffic to an environment goes.
+	loadURL(environment string) string
+}
+
+func newHost(w *World) host {
+	if w.Profile == sandbox.Full {
+		return &gitea{w: w}
+	}
+	return &embedded{w: w}
+}

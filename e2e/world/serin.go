@@ -1,0 +1,211 @@
+package world
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/e2e/images"
+	"github.com/serin-gitops/serin/e2e/sandbox"
+)
+
+const (
+	serinTag = "dev"
+	// dataDir is on the node, which is this machine; its owner is Serin's user.
+	dataDir = "data/serin"
+	userID  = 65532
+)
+
+func (w *World) pushSerin(ctx context.Context) error {
+	image, err := w.Builder.Serin(ctx, serinTag)
+	if err != nil {
+		return err
+	}
+	if err := w.Push(ctx, sandbox.BootstrapPrefix+"/serin:"+serinTag, image); err != nil {
+		return err
+	}
+	load, err := w.Builder.Load(ctx, serinTag)
+	if err != nil {
+		return err
+	}
+	return w.Push(ctx, sandbox.BootstrapPrefix+"/load:"+serinTag, load)
+}
+
+// clear removes Serin and the example's namespaces, and waits until they are
+// gone. Serin's objects go first, while Serin is there to let go of them.
+func (w *World) clear(ctx context.Context) error {
+	for _, list := range []client.ObjectList{&v1alpha1.PipelineList{}, &v1alpha1.RolloutList{}} {
+		if err := w.deleteAll(ctx, list); err != nil {
+			return err
+		}
+	}
+	names := []string{Namespace, SerinNamespace, "load"}
+	for _, environment := range Environments {
+		names = append(names, NamespaceOf(environment))
+	}
+	for _, name := range names {
+		err := w.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		if client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		if err := Eventually(ctx, 3*time.Minute, "namespace "+name+" to be gone", func(ctx context.Context) (string, error) {
+			err := w.Client.Get(ctx, types.NamespacedName{Name: name}, &corev1.Namespace{})
+			if apierrors.IsNotFound(err) {
+				return "", nil
+			}
+			return "it is still there", err
+		}); err != nil {
+			return err
+		}
+	}
+	return w.clearVolumes(ctx)
+}
+
+// deleteAll deletes every object of a kind; a kind that is not installed has none.
+func (w *World) deleteAll(ctx context.Context, list client.ObjectList) error {
+	if err := w.Client.List(ctx, list); err != nil {
+		if isNoKind(err) {
+			return nil
+		}
+		return err
+	}
+	for _, object := range itemsOf(list) {
+		if err := client.IgnoreNotFound(w.Client.Delete(ctx, object)); err != nil {
+			return err
+		}
+	}
+	err := Eventually(ctx, time.Minute, "Serin to let go of its objects", func(ctx context.Context) (string, error) {
+		if err := w.Client.List(ctx, list); err != nil {
+			return "", err
+		}
+		return missingUnless(len(itemsOf(list)) == 0, "%d are left", len(itemsOf(list))), nil
+	})
+	if err == nil {
+		return nil
+	}
+	// No Serin runs that could let go: an earlier world was ended half-way.
+	for _, object := range itemsOf(list) {
+		object.SetFinalizers(nil)
+		if err := client.IgnoreNotFound(w.Client.Update(ctx, object)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *World) clearVolumes(ctx context.Context) error {
+	var volumes corev1.PersistentVolumeList
+	if err := w.Client.List(ctx, &volumes); err != nil {
+		return err
+	}
+	for i := range volumes.Items {
+		if err := client.IgnoreNotFound(w.Client.Delete(ctx, &volumes.Items[i])); err != nil {
+			return err
+		}
+	}
+	if err := os.RemoveAll("/var/lib/ipfs-kit"); err != nil {
+		return err
+	}
+	return os.RemoveAll(w.dataPath())
+}
+
+func (w *World) dataPath() string { return filepath.Join(cacheOf(w.Builder.Root), dataDir) }
+
+// deploySerin applies config/ as a user would, with the image of this checkout.
+func (w *World) deploySerin(ctx context.Context) error {
+	if err := os.MkdirAll(w.dataPath(), 0o750); err != nil {
+		return err
+	}
+	if err := os.Chown(w.dataPath(), userID, userID); err != nil {
+		return err
+	}
+	overlay := w.host.overlay()
+	manifests, err := w.render(overlay)
+	if err != nil {
+		return err
+	}
+	if err := w.applyCRDs(ctx); err != nil {
+		return err
+	}
+	if err := w.Apply(ctx, manifests+"\n---\n"+w.host.manifests()); err != nil {
+		return err
+	}
+	return w.WaitForSerin(ctx)
+}
+
+// applyCRDs goes before objects of these kinds, and waits until the API server
+// serves them.
+func (w *World) applyCRDs(ctx context.Context) error {
+	manifests, err := w.render("crd")
+	if err != nil {
+		return err
+	}
+	if err := w.Apply(ctx, manifests); err != nil {
+		return err
+	}
+	return Eventually(ctx, time.Minute, "the API server to serve Serin's kinds", func(ctx context.Context) (string, error) {
+		return "", w.Client.List(ctx, &v1alpha1.RolloutList{})
+	})
+}
+
+// render builds config/<overlay> with this checkout's image.
+func (w *World) render(overlay string) (string, error) {
+	result, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(w.Builder.Root, "config", overlay))
+	if err != nil {
+		return "", err
+	}
+	text, err := result.AsYaml()
+	if err != nil {
+		return "", err
+	}
+	return strings.ReplaceAll(string(text), "ghcr.io/serin-gitops/serin:latest", sandbox.BootstrapPrefix+"/serin:"+serinTag), nil
+}
+
+// WaitForSerin waits until Serin's Deployment is available.
+func (w *World) WaitForSerin(ctx context.Context) error {
+	return Eventually(ctx, 3*time.Minute, "Serin to be ready", func(ctx context.Context) (string, error) {
+		var deployment appsv1.Deployment
+		if err := w.Client.Get(ctx, types.NamespacedName{Namespace: SerinNamespace, Name: "serin"}, &deployment); err != nil {
+			return "", err
+		}
+		return missingUnless(deployment.Status.AvailableReplicas > 0 && deployment.Status.ObservedGeneration == deployment.Generation,
+			"no replica is available"), nil
+	})
+}
+
+// seed pushes the example's overlays as the first commit.
+func (w *World) seed(ctx context.Context) error {
+	overlays := map[string]images.Overlay{}
+	for _, environment := range Environments {
+		overlays[environment] = w.host.exampleOverlay(environment)
+	}
+	files, err := images.DeployTree(w.Builder.Root, overlays)
+	if err != nil {
+		return err
+	}
+	if w.options.Overlays != nil {
+		w.options.Overlays(files)
+	}
+	url, err := w.host.gitURL(ctx)
+	if err != nil {
+		return err
+	}
+	if w.Git, err = OpenGit(w.Command, url); err != nil {
+		return err
+	}
+	return w.Git.Seed(ctx, files)
+}

@@ -1,0 +1,37 @@
+package world
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// poll is how often a condition is looked at.
+const poll = 200 * time.Millisecond
+
+// Eventually waits until what holds. condition says what is still missing, or
+// nothing; an error of it is a reason to go on waiting too, since parts of the
+// world are killed on purpose. The error at the end holds the last reason.
+func Eventually(ctx context.Context, limit time.Duration, what string, condition func(context.Context) (missing string, err error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	last := "it was never looked at"
+	for {
+		missing, err := condition(ctx)
+		if err == nil && missing == "" {
+			return nil
+		}
+		if err == nil {
+			last = missing
+		} else if ctx.Err() == nil {
+			last = err.Error()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waited %s for %s: %s", limit, what, last)
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,178 @@
+// Package world puts together what a story needs: a sandbox with Serin in it, a
+// registry that images of the example are pushed to, a deploy repository with
+// its overlays, a Pipeline, and people's traffic.
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/e2e/images"
+	"github.com/serin-gitops/serin/e2e/sandbox"
+)
+
+// Names in the world.
+const (
+	// Namespace of the Pipeline, its Releases and Promotions.
+	Namespace = "ipfs"
+	// Pipeline is its name.
+	Pipeline = "ipfs-kit"
+	// Worker is the name of the workers' Deployment, Service, Rollout and route.
+	Worker = "ipfs-worker"
+	// Repository is the workload's image in the light profile.
+	Repository = "registry.local:5000/ipfs-kit"
+	// SerinNamespace is where Serin runs.
+	SerinNamespace = "serin-system"
+
+	gitUser     = "deploy"
+	gitPassword = "a-password-of-the-sandbox"
+)
+
+// Environments in order, each with its namespace.
+var Environments = []string{"dev", "staging", "prod"}
+
+// NamespaceOf is the namespace of an environment's workloads.
+func NamespaceOf(environment string) string { return "ipfs-" + environment }
+
+// Options of Start.
+type Options struct {
+	Profile sandbox.Profile
+	// Kubeconfig of an existing cluster to use.
+	Kubeconfig string
+	// Progress is written to as parts come up; nil discards it.
+	Progress io.Writer
+	// Overlays changes files of the deploy repository before it is pushed.
+	Overlays func(files map[string][]byte)
+}
+
+// World is a sandbox with everything in it.
+type World struct {
+	*sandbox.Cluster
+	Client  client.Client
+	Builder *images.Builder
+	// Git is the deploy repository as a person sees it.
+	Git *Git
+
+	options Options
+	host    host
+}
+
+// Start brings everything up, with v1.0.0 of the example in every environment.
+// Each call starts from nothing but the sandbox: what an earlier world left in
+// the cluster is removed first.
+func Start(ctx context.Context, options Options) (*World, error) {
+	if options.Progress == nil {
+		options.Progress = io.Discard
+	}
+	root, err := images.Root()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := sandbox.Up(ctx, sandbox.Options{Profile: options.Profile, Kubeconfig: options.Kubeconfig, Progress: options.Progress})
+	if err != nil {
+		return nil, err
+	}
+	w := &World{Cluster: cluster, options: options, Builder: &images.Builder{Root: root, Cache: filepath.Join(cacheOf(root), "images")}}
+	if w.Client, err = newClient(cluster); err != nil {
+		return nil, err
+	}
+	w.host = newHost(w)
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"what an earlier run left is removed", w.clear},
+		{"Serin is built and pushed", w.pushSerin},
+		{"Serin runs in the cluster", w.deploySerin},
+		{"the registry has v1.0.0", func(ctx context.Context) error { _, err := w.PushImage(ctx, "v1.0.0", images.Good); return err }},
+		{"the deploy repository has three overlays", w.seed},
+		{"the Pipeline is applied and v1.0.0 runs everywhere", w.applyPipeline},
+	} {
+		started := time.Now()
+		if err := step.do(ctx); err != nil {
+			return nil, fmt.Errorf("world: until %s: %w", step.what, err)
+		}
+		fmt.Fprintf(options.Progress, "%s (%.1f s)\n", step.what, time.Since(started).Seconds())
+	}
+	return w, nil
+}
+
+func cacheOf(root string) string {
+	if cache := os.Getenv("SERIN_CACHE"); cache != "" {
+		return cache
+	}
+	return filepath.Join(root, ".cache")
+}
+
+// Scheme knows Kubernetes' kinds and Serin's.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+}
+
+func newClient(cluster *sandbox.Cluster) (client.Client, error) {
+	config, err := cluster.RESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	config.QPS, config.Burst = 100, 200
+	scheme, err := Scheme()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(config, client.Options{Scheme: scheme})
+}
+
+// PushImage builds a version of the example in a variant and pushes it as a
+// developer's CI does. It returns the digest.
+func (w *World) PushImage(ctx context.Context, version string, variant images.Variant) (string, error) {
+	image, err := w.Builder.IPFSKit(ctx, version, variant)
+	if err != nil {
+		return "", err
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		return "", err
+	}
+	return digest.String(), w.host.push(ctx, w.host.imageRepository()+":"+version, image)
+}
+
+// BuildImage builds without pushing, so that a later push is quick.
+func (w *World) BuildImage(ctx context.Context, version string, variant images.Variant) error {
+	_, err := w.Builder.IPFSKit(ctx, version, variant)
+	return err
+}
+
+// ImageRepository is the example's image as manifests name it.
+func (w *World) ImageRepository() string { return w.host.imageRepository() }
+
+// KillSerin ends Serin's process in its pod at once, as kill -9 does; the
+// kubelet starts it again.
+func (w *World) KillSerin(ctx context.Context) error {
+	var pods corev1.PodList
+	if err := w.Client.List(ctx, &pods, client.InNamespace(SerinNamespace), client.MatchingLabels{"app": "serin"}); err != nil {
+		return err
+	}
+	for _, pod := range pods.Items {
+		for _, status := range pod.Status.ContainerStatuses {
+			if status.State.Running == nil {
+				continue
+			}
+			if err := killContainer(status.ContainerID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
