@@ -93,7 +93,7 @@ const (
 type Proposal struct {
 	// Branch is at Head, one commit upon Base.
 	ID, URL, Branch, Head, Base string
-	State                 ProposalState
+	State                       ProposalState
 	// Restores says that it takes a Release back.
 	Restores bool
 	// ClosedBy is who closed or merged it, where known.

@@ -1,0 +1,195 @@
+package environments
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// at is a snapshot of v2 on its way from v1 in this phase.
+func at(phase Phase, change func(*PromotionSnapshot)) PromotionSnapshot {
+	v1, v2 := rel(1, "v1"), rel(2, "v2")
+	s := PromotionSnapshot{
+		Environment: Environment{Name: "prod", Entry: ByPullRequest, Return: ReturnByCommit, Deadline: 30 * time.Minute},
+		Release:     v2,
+		Promotion:   promo("prod", v2, 2, phase),
+		Git:         Git{Known: true, Tip: "tip", Images: v1.Images},
+	}
+	s.Promotion.Previous = v1.Images
+	switch phase {
+	case AwaitingApproval, Rejected:
+		s.Promotion.Proposal = &Proposal{ID: "7", Branch: "serin/app/prod", State: ProposalOpen, Base: "base"}
+		s.Proposal = &Proposal{ID: "7", Branch: "serin/app/prod", State: ProposalOpen}
+	case Applying, RollingOut, Soaking, RollingBack:
+		s.Git.Images = v2.Images
+		s.Promotion.ClockSince = start
+	default:
+	}
+	change(&s)
+	return s
+}
+
+func workloads(states ...WorkloadState) []Workload {
+	found := []Workload{}
+	for _, state := range states {
+		found = append(found, Workload{Name: "Deployment app/web", State: state, Message: string(state)})
+	}
+	return found
+}
+
+func TestDecidePromotion(t *testing.T) {
+	v2 := rel(2, "v2")
+	none := func(*PromotionSnapshot) {}
+	quarantine := func(s *PromotionSnapshot) {
+		s.Release.Quarantine = &Quarantine{Environment: "prod", Images: v2.Images}
+		s.Rejected = v2.Images
+		s.Promotion.Failure = "bad"
+	}
+	for _, c := range []struct {
+		name   string
+		s      PromotionSnapshot
+		phase  Phase
+		action Action
+		says   string
+	}{
+		{"pending: goes to write", at(Pending, none), Writing, Nothing, ""},
+		{"pending: a new one", at("", none), Writing, Nothing, ""},
+		{"pending: older one", at(Pending, func(s *PromotionSnapshot) { s.Older = "x" }), Pending, Nothing, "waits for Promotion x"},
+		{"pending: newer one", at(Pending, func(s *PromotionSnapshot) { s.Newer = "x" }), Superseded, Nothing, "x"},
+		{"pending: Git unknown", at(Pending, func(s *PromotionSnapshot) { s.Git = Git{} }), Pending, Nothing, "Git"},
+		{"pending: frozen", at(Pending, func(s *PromotionSnapshot) {
+			s.Environment.Freeze = []FreezeWindow{{Start: "0 8 * * *", Duration: 4 * time.Hour, Reason: "launch"}}
+		}), Pending, Nothing, "frozen until 2026-03-02T12:00:00Z (launch)"},
+		{"pending: rejected image", at(Pending, func(s *PromotionSnapshot) { s.Rejected = v2.Images }), Failed, Nothing, "was rejected"},
+		{"pending: rejected image, forced", at(Pending, func(s *PromotionSnapshot) { s.Rejected, s.Promotion.RequestedBy = v2.Images, "ann" }), Writing, Nothing, ""},
+		{"pending: approval", at(Pending, func(s *PromotionSnapshot) { s.Environment.Entry, s.Environment.Approval = ByCommit, true }), Pending, Nothing, "serin approve"},
+		{"pending: approved", at(Pending, func(s *PromotionSnapshot) {
+			s.Environment.Entry, s.Environment.Approval, s.Promotion.ApprovedBy = ByCommit, true, "ann"
+		}), Writing, Nothing, ""},
+		{"pending: Git has it", at(Pending, func(s *PromotionSnapshot) { s.Git.Images = v2.Images }), Applying, Nothing, "Git has"},
+		{"writing: commit", at(Writing, func(s *PromotionSnapshot) { s.Environment.Entry = ByCommit }), Applying, WriteCommit, ""},
+		{"writing: proposal", at(Writing, none), AwaitingApproval, WriteProposal, ""},
+		{"writing: landed before a crash", at(Writing, func(s *PromotionSnapshot) { s.Git.Images = v2.Images }), Applying, Nothing, ""},
+		{"writing: others changed the images", at(Writing, func(s *PromotionSnapshot) { s.Git.Images = []Image{img("v0")} }), Writing, Nothing, "other images"},
+		{"awaiting: waits", at(AwaitingApproval, none), AwaitingApproval, Nothing, "waits for approval"},
+		{"awaiting: merged", at(AwaitingApproval, func(s *PromotionSnapshot) {
+			s.Git.Images, s.Proposal.State = v2.Images, ProposalMerged
+		}), Applying, Nothing, ""},
+		{"awaiting: merged by git and the branch deleted", at(AwaitingApproval, func(s *PromotionSnapshot) {
+			s.Git.Images, s.Proposal.State = v2.Images, ProposalClosed
+		}), Applying, Nothing, ""},
+		{"awaiting: closed", at(AwaitingApproval, func(s *PromotionSnapshot) {
+			s.Proposal.State, s.Proposal.ClosedBy = ProposalClosed, "ann"
+		}), Rejected, Nothing, "ann closed"},
+		{"awaiting: newer", at(AwaitingApproval, func(s *PromotionSnapshot) { s.Newer = "x" }), Superseded, Nothing, ""},
+		{"awaiting: merged and newer", at(AwaitingApproval, func(s *PromotionSnapshot) { s.Newer, s.Git.Images = "x", v2.Images }), Applying, Nothing, ""},
+		{"awaiting: host away", at(AwaitingApproval, func(s *PromotionSnapshot) { s.Proposal = nil }), AwaitingApproval, Nothing, "host"},
+		{"awaiting: approve", at(AwaitingApproval, func(s *PromotionSnapshot) { s.Request = Request{Verb: Approve, By: "ann", Token: "t"} }), AwaitingApproval, Nothing, "approved by ann"},
+		{"awaiting: approved", at(AwaitingApproval, func(s *PromotionSnapshot) { s.Promotion.ApprovedBy = "ann" }), AwaitingApproval, MergeProposal, ""},
+		{"awaiting: reject", at(AwaitingApproval, func(s *PromotionSnapshot) {
+			s.Request = Request{Verb: Reject, By: "ann", Reason: "no", Token: "t"}
+		}), Rejected, CloseProposal, "rejected by ann: no"},
+		{"awaiting: quarantined meanwhile", at(AwaitingApproval, func(s *PromotionSnapshot) { s.Rejected = v2.Images }), Failed, CloseProposal, ""},
+		{"awaiting: Git moved on", at(AwaitingApproval, func(s *PromotionSnapshot) { s.Git.Images = []Image{img("v0")} }), Writing, Nothing, ""},
+		{"rejected: stays", at(Rejected, func(s *PromotionSnapshot) { s.Proposal.State = ProposalClosed }), Rejected, Nothing, ""},
+		{"rejected: opened again", at(Rejected, none), AwaitingApproval, Nothing, "again"},
+		{"applying: open pull request is closed", at(Applying, func(s *PromotionSnapshot) {
+			s.Promotion.Proposal = &Proposal{ID: "7", State: ProposalOpen}
+			s.Proposal = &Proposal{ID: "7", State: ProposalOpen}
+		}), Applying, CloseProposal, ""},
+		{"applying: stale", at(Applying, func(s *PromotionSnapshot) {
+			s.Workloads, s.Sync = workloads(WorkloadReady, WorkloadStale), "no such path"
+		}), Applying, Nothing, "sync fails: no such path; Deployment app/web"},
+		{"applying: rolling", at(Applying, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadReady, WorkloadRolling) }), RollingOut, Nothing, ""},
+		{"rolling: baking", at(RollingOut, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadReady, WorkloadBaking) }), Soaking, Nothing, ""},
+		{"rolling: ready", at(RollingOut, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadReady) }), Succeeded, Nothing, "runs well: 1"},
+		{"rolling: failed", at(RollingOut, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadReady, WorkloadFailed) }), RollingBack, Nothing, "failed: Deployment app/web"},
+		{"rolling: person", at(RollingOut, func(s *PromotionSnapshot) { s.Git.Images = []Image{img("v0")} }), Superseded, Nothing, "a person changed Git"},
+		{"rolling: deadline", at(RollingOut, func(s *PromotionSnapshot) {
+			s.Promotion.ClockSince, s.Workloads = start.Add(-30*time.Minute), workloads(WorkloadRolling)
+		}), RollingBack, Nothing, "deadline"},
+		{"rolling back: quarantine first", at(RollingBack, func(s *PromotionSnapshot) { s.Promotion.Failure = "bad" }), RollingBack, QuarantineRelease, "bad"},
+		{"rolling back: then Git", at(RollingBack, quarantine), RolledBack, RestoreByCommit, "back at registry/app:v1"},
+		{"rolling back: Git away", at(RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Git = Git{} }), RollingBack, Nothing, "Waits for Git"},
+		{"rolling back: none", at(RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Environment.Return = ReturnNot }), Failed, Nothing, "None"},
+		{"rolling back: a person was faster", at(RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Git.Images = []Image{img("v0")} }), RolledBack, Nothing, ""},
+		{"rolling back: protected", at(RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Protected = true }), RollingBack, RestoreByProposal, "refuses commits"},
+		{"rolling back: asked", at(RollingBack, func(s *PromotionSnapshot) {
+			quarantine(s)
+			s.Environment.Return, s.Promotion.Proposal = ReturnByPullRequest, &Proposal{ID: "8", Restores: true, State: ProposalOpen}
+		}), RollingBack, Nothing, "Waits for the pull request"},
+		{"rolling back: refused by a person", at(RollingBack, func(s *PromotionSnapshot) {
+			quarantine(s)
+			s.Environment.Return, s.Promotion.Proposal = ReturnByPullRequest, &Proposal{ID: "8", Restores: true, State: ProposalOpen}
+			s.Proposal = &Proposal{ID: "8", State: ProposalClosed}
+		}), Failed, Nothing, "closed the pull request"},
+		{"rolling back: the image before was rejected too", at(RollingBack, func(s *PromotionSnapshot) {
+			quarantine(s)
+			s.Rejected = append(s.Rejected, img("v1"))
+		}), Failed, Nothing, "no image to restore"},
+		{"rolling back: nothing was changed", at(RollingBack, func(s *PromotionSnapshot) { s.Promotion.Previous = v2.Images }), Failed, Nothing, "nothing to restore"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			plan := DecidePromotion(c.s, start.Add(time.Minute))
+			if plan.Record.Phase != c.phase || plan.Action != c.action {
+				t.Errorf("phase %s, action %q; want %s, %q (%s)", plan.Record.Phase, plan.Action, c.phase, c.action, plan.Record.Message)
+			}
+			if !strings.Contains(plan.Record.Message, c.says) {
+				t.Errorf("message %q does not say %q", plan.Record.Message, c.says)
+			}
+			if plan.Record.Phase.Ended() == plan.Record.Completed.IsZero() && c.s.Promotion.Phase != Rejected {
+				t.Errorf("phase %s, completed %s", plan.Record.Phase, plan.Record.Completed)
+			}
+		})
+	}
+}
+
+// A clock that stands while a Rollout is paused does not use up the deadline.
+func TestDeadlineStandsWhilePaused(t *testing.T) {
+	s := at(RollingOut, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadRolling) })
+	now := start
+	step := func(after time.Duration, paused bool) {
+		now = now.Add(after)
+		s.Workloads[0].Stopped = paused
+		s.Promotion = DecidePromotion(s, now).Record
+	}
+	step(20*time.Minute, true)
+	step(10*time.Hour, true)
+	step(time.Minute, false)
+	step(9*time.Minute, false)
+	if s.Promotion.Phase != RollingOut {
+		t.Fatalf("phase %s after 29 minutes of 30: %s", s.Promotion.Phase, s.Promotion.Message)
+	}
+	step(2*time.Minute, false)
+	if s.Promotion.Phase != RollingBack {
+		t.Fatalf("phase %s after 31 minutes of 30", s.Promotion.Phase)
+	}
+}
+
+// Only what the Promotion brought and nobody changed since is restored.
+func TestRestoreLeavesWhatOthersChanged(t *testing.T) {
+	other := func(tag string) Image { return Image{Repository: "registry/other", Tag: tag} }
+	s := at(RollingBack, func(s *PromotionSnapshot) {
+		s.Release.Images = []Image{img("v2"), other("b2"), {Repository: "registry/same", Tag: "s"}}
+		s.Promotion.Previous = []Image{img("v1"), other("b1"), {Repository: "registry/same", Tag: "s"}}
+		s.Git.Images = []Image{img("v2"), other("b3"), {Repository: "registry/same", Tag: "s"}}
+		s.Release.Quarantine = &Quarantine{Environment: "prod", Images: []Image{img("v2"), other("b2")}}
+	})
+	plan := DecidePromotion(s, start)
+	if diff := cmp.Diff([]Image{img("v1")}, plan.Images); diff != "" || plan.Action != RestoreByCommit {
+		t.Errorf("%s %s", plan.Action, diff)
+	}
+}
+
+func TestNotMergeable(t *testing.T) {
+	s := at(AwaitingApproval, func(*PromotionSnapshot) {})
+	if plan := NotMergeable(s, "conflict"); plan.Record.Phase != Writing {
+		t.Errorf("the branch moved, phase %s", plan.Record.Phase)
+	}
+	s.Promotion.Proposal.Base = s.Git.Tip
+	if plan := NotMergeable(s, "checks"); plan.Record.Phase != AwaitingApproval {
+		t.Errorf("the branch did not move, phase %s", plan.Record.Phase)
+	}
+}
