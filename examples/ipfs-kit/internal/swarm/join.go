@@ -19,9 +19,11 @@ import (
 const (
 	// IdentityPath is where a node serves its Identity over HTTP.
 	IdentityPath = "/api/v0/id"
-	askTimeout   = 3 * time.Second
+	askTimeout   = time.Second
 	dialTimeout  = 10 * time.Second
-	maxAnswer    = 64 << 10
+	// resolveTimeout allows for a name server that has to be asked twice.
+	resolveTimeout = 6 * time.Second
+	maxAnswer      = 64 << 10
 )
 
 // Joiner keeps a node connected to its masters.
@@ -40,8 +42,7 @@ type Joiner struct {
 func NewJoiner(node *Node, masters []string, log *slog.Logger) *Joiner {
 	client := retryablehttp.NewClient()
 	client.Logger = nil
-	client.RetryMax = 1
-	client.RetryWaitMin, client.RetryWaitMax = 100*time.Millisecond, time.Second
+	client.RetryMax = 0 // Run tries again, after it has asked the other masters
 	client.HTTPClient.Timeout = askTimeout
 	return &Joiner{node: node, masters: masters, log: log, client: client, known: map[string]peer.ID{}}
 }
@@ -139,7 +140,7 @@ func resolve(ctx context.Context, master string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("master %q is not host:port: %w", master, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	found, err := net.DefaultResolver.LookupHost(ctx, hostname)
 	if err != nil {
