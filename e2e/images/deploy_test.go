@@ -124,6 +124,7 @@ func TestOverlaysRender(t *testing.T) {
 				ns + "/Deployment/ipfs-worker",
 				ns + "/NetworkPolicy/ipfs-kit",
 				ns + "/Secret/ipfs-cluster",
+				ns + "/Service/ipfs-join",
 				ns + "/Service/ipfs-master",
 				ns + "/Service/ipfs-worker",
 				ns + "/StatefulSet/ipfs-master",
