@@ -83,6 +83,10 @@ func newNotifier(endpoints []Endpoint) *notifier {
 	n := &notifier{endpoints: endpoints, client: retryablehttp.NewClient()}
 	n.client.Logger = nil
 	n.client.RetryMax, n.client.RetryWaitMin, n.client.RetryWaitMax = 5, 200*time.Millisecond, 10*time.Second
+	// An endpoint that asks to wait for long would hold up all that follow.
+	n.client.Backoff = func(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
+		return min(retryablehttp.DefaultBackoff(least, most, attempt, resp), most)
+	}
 	n.client.HTTPClient.Timeout = 10 * time.Second
 	for range endpoints {
 		n.queues = append(n.queues, make(chan event, maxWaiting))

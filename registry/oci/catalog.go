@@ -59,6 +59,7 @@ type artifactKey struct {
 type clientKey struct {
 	repository string
 	as         [sha256.Size]byte
+	pageSize   int
 }
 
 // Tags implements registry.Catalog.
@@ -67,32 +68,31 @@ func (c *Catalog) Tags(ctx context.Context, repository string, as registry.Crede
 	if err != nil {
 		return nil, err
 	}
-	puller, err := c.puller(repo, as)
-	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", repository, err)
-	}
-	tags, full, err := listTags(ctx, puller, repo)
-	if err != nil {
-		return tags, explain(repository, err)
-	}
-	if full {
-		return tags, nil
+	tags, full, err := c.listTags(ctx, repo, as, pageSize)
+	if err != nil || full {
+		return tags, err
 	}
 	// A full last page without a link to the next: either just so many tags, or
 	// a registry that cuts off at the page size. Asked without one it tells all.
-	unpaged, err := newPuller(as, 0)
-	if err != nil {
-		return tags, fmt.Errorf("repository %s: %w", repository, err)
-	}
-	if tags, _, err = listTags(ctx, unpaged, repo); err != nil {
-		return tags, explain(repository, err)
-	}
-	return tags, nil
+	tags, _, err = c.listTags(ctx, repo, as, 0)
+	return tags, err
 }
 
-// listTags reads page after page. It is not full where the last page may have
+func (c *Catalog) listTags(ctx context.Context, repo name.Repository, as registry.Credentials, pageSize int) (tags []string, full bool, err error) {
+	key := clientKey{repository: repo.Name(), as: fingerprint(as), pageSize: pageSize}
+	puller, err := c.puller(key, as)
+	if err != nil {
+		return nil, false, fmt.Errorf("repository %s: %w", repo.Name(), err)
+	}
+	if tags, full, err = readPages(ctx, puller, repo); err != nil {
+		return tags, false, c.failed(key, repo.Name(), err)
+	}
+	return tags, full, nil
+}
+
+// readPages reads page after page. It is not full where the last page may have
 // been cut off.
-func listTags(ctx context.Context, puller *remote.Puller, repo name.Repository) (tags []string, full bool, err error) {
+func readPages(ctx context.Context, puller *remote.Puller, repo name.Repository) (tags []string, full bool, err error) {
 	lister, err := puller.Lister(ctx, repo)
 	if err != nil {
 		return nil, false, err
@@ -125,16 +125,17 @@ func (c *Catalog) Resolve(ctx context.Context, repository, reference string, pla
 	if err != nil {
 		return registry.Artifact{}, err
 	}
-	puller, err := c.puller(repo, as)
+	session := clientKey{repository: repo.Name(), as: fingerprint(as), pageSize: pageSize}
+	puller, err := c.puller(session, as)
 	if err != nil {
 		return registry.Artifact{}, fmt.Errorf("repository %s: %w", repository, err)
 	}
 	subject := repository + " " + reference
 	head, err := puller.Head(ctx, ref)
 	if err != nil && !headUnusable(err) {
-		return registry.Artifact{}, explain(subject, err)
+		return registry.Artifact{}, c.failed(session, subject, err)
 	}
-	key := artifactKey{repository: repository, client: fingerprint(as)}
+	key := artifactKey{repository: repository, client: session.as}
 	if platform != nil {
 		key.platform = *platform
 	}
@@ -148,7 +149,7 @@ func (c *Catalog) Resolve(ctx context.Context, repository, reference string, pla
 	}
 	artifact, err := read(ctx, puller, ref, platform)
 	if err != nil {
-		return registry.Artifact{}, explain(subject, err)
+		return registry.Artifact{}, c.failed(session, subject, err)
 	}
 	artifact.Repository = repository
 	key.digest = artifact.Digest
@@ -196,8 +197,7 @@ func (c *Catalog) remember(key artifactKey, artifact registry.Artifact) {
 
 // puller returns the session for a repository and user, with its connections
 // and token.
-func (c *Catalog) puller(repo name.Repository, as registry.Credentials) (*remote.Puller, error) {
-	key := clientKey{repository: repo.Name(), as: fingerprint(as)}
+func (c *Catalog) puller(key clientKey, as registry.Credentials) (*remote.Puller, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if value, ok := c.clients.Get(key); ok {
@@ -205,12 +205,24 @@ func (c *Catalog) puller(repo name.Repository, as registry.Credentials) (*remote
 			return puller, nil
 		}
 	}
-	puller, err := newPuller(as, pageSize)
+	puller, err := newPuller(as, key.pageSize)
 	if err != nil {
 		return nil, err
 	}
 	c.clients.Add(key, puller)
 	return puller, nil
+}
+
+// failed explains an error. A session that was refused is given up: the
+// registry may by now ask for another kind of login than when it began.
+func (c *Catalog) failed(key clientKey, subject string, err error) error {
+	err = explain(subject, err)
+	if errors.Is(err, registry.ErrUnauthorized) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.clients.Remove(key)
+	}
+	return err
 }
 
 func newPuller(as registry.Credentials, pageSize int) (*remote.Puller, error) {

@@ -382,6 +382,37 @@ func TestCatalogWithoutHead(t *testing.T) {
 	}
 }
 
+// TestCatalogLogsInAgain: a registry that began open asks for a password later.
+func TestCatalogLogsInAgain(t *testing.T) {
+	h := newHost(t)
+	h.push(t, "1.0.0", newImage(t, time.Unix(1e9, 0), amd64, nil))
+	catalog := oci.New()
+	as := registry.Credentials{Username: "ci", Password: "s3cret", Insecure: true}
+	if _, err := catalog.Tags(t.Context(), h.repository(), as); err != nil {
+		t.Fatal(err)
+	}
+	h.failWith(func(w http.ResponseWriter, r *http.Request) {
+		_, password, _ := r.BasicAuth()
+		switch {
+		case r.URL.Path == "/token" && password == "s3cret":
+			_, _ = io.WriteString(w, `{"token":"ticket"}`)
+		case r.Header.Get("Authorization") != "Bearer ticket":
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+h.URL+`/token",service="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	if _, err := catalog.Tags(t.Context(), h.repository(), as); err != nil && !errors.Is(err, registry.ErrUnauthorized) {
+		t.Fatal(err)
+	}
+	if tags, err := catalog.Tags(t.Context(), h.repository(), as); err != nil || len(tags) != 1 {
+		t.Errorf("after a new login: got %v, %v", tags, err)
+	}
+	as.Password = "wrong"
+	if _, err := catalog.Tags(t.Context(), h.repository(), as); !errors.Is(err, registry.ErrUnauthorized) {
+		t.Errorf("with a wrong password: got %v", err)
+	}
+}
+
 func TestCatalogRefusesPlainHTTP(t *testing.T) {
 	h := newHost(t)
 	h.failWith(nil)
