@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -146,7 +147,7 @@ func (h *Host) Merge(ctx context.Context, id, head string) (forge.PullRequest, e
 }
 
 func (h *Host) merge(ctx context.Context, pr forge.PullRequest) (forge.PullRequest, error) {
-	edit := overlays.Edit(nil)
+	edit := fastForwardOnly
 	if h.options.Edit != nil {
 		var err error
 		if edit, err = h.options.Edit(ctx, pr); err != nil {
@@ -166,6 +167,12 @@ func (h *Host) merge(ctx context.Context, pr forge.PullRequest) (forge.PullReque
 	}
 	pr.State, pr.MergedAs, pr.ClosedBy = forge.Merged, string(written.Revision), h.options.Author.Name
 	return pr, nil
+}
+
+// fastForwardOnly is the edit of a proposal whose own edit nobody gave: it is
+// asked for only where the target has moved on.
+func fastForwardOnly(fs.FS) ([]overlays.File, error) {
+	return nil, errors.New("the target has moved on: write the proposal anew upon it")
 }
 
 // mergeError tells refusals of the server, which are errors of their own, from
