@@ -22,6 +22,11 @@ const (
 	recentRequests = 200
 	// maxLog bounds every accumulated logarithm, so that all stay finite.
 	maxLog = 690
+	// maxWindowLog bounds what one window may add against the canary, about one
+	// failure at 5% weight. Failures within one window may have one cause; a
+	// single burst, before stable has shown any, must not decide. Bounding a bet
+	// from above keeps it a supermartingale.
+	maxWindowLog = 3
 	// maxGuardRate keeps alternatives of the guard below certainty.
 	maxGuardRate = 0.99
 )
@@ -80,7 +85,7 @@ func bet(logs []float64, look int64, increments []float64) []float64 {
 		if look > 1 && j < len(logs) {
 			placed = logAdd(logs[j], weight)
 		}
-		next[j] = clampLog(placed + inc)
+		next[j] = clampLog(placed + min(inc, maxWindowLog))
 	}
 	return next
 }

@@ -1,0 +1,128 @@
+package simulate
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/serin-gitops/serin/analysis"
+)
+
+// Traffic is the synthetic load of one scenario.
+type Traffic struct {
+	// RequestsPerSecond over both arms.
+	RequestsPerSecond float64
+	// Baseline is stable's failure rate, 0 to 1.
+	Baseline float64
+	// Canary is the canary's failure rate from BadFrom on; before that it is
+	// stable's.
+	Canary  float64
+	BadFrom time.Duration
+	// Burst is the mean number of failures that come together (geometric); 0
+	// or 1 means that failures are independent.
+	Burst float64
+	// Incidents hit both arms alike: this many an hour on average, each
+	// lasting IncidentLength on average (exponential), with IncidentRate
+	// failures added.
+	Incidents      float64
+	IncidentLength time.Duration
+	IncidentRate   float64
+	// Diurnal is the amplitude, 0 to 1, of a slow swing of the load and, twice
+	// as fast, of the failure rate of both arms.
+	Diurnal float64
+}
+
+// source draws windows of traffic from a seeded generator.
+type source struct {
+	Traffic
+	rng *rand.Rand
+	// until is when the running incident ends, in time since the start.
+	until time.Duration
+}
+
+// window draws both arms' counts of one window that starts at an age of the
+// trial, with the canary's share of the traffic.
+func (s *source) window(age, length time.Duration, share float64) (stable, canary analysis.Counts) {
+	swing := math.Sin(2 * math.Pi * age.Hours())
+	load := s.RequestsPerSecond * (1 + s.Diurnal*swing) * length.Seconds()
+	base := s.Baseline * (1 + s.Diurnal*math.Sin(4*math.Pi*age.Hours()))
+	extra := s.incident(age, length)
+	bad := base
+	if age >= s.BadFrom {
+		bad = s.Canary * base / max(s.Baseline, 1e-12)
+		if s.Baseline == 0 {
+			bad = s.Canary
+		}
+	}
+	return s.arm(load*(1-share), base, extra), s.arm(load*share, bad, extra)
+}
+
+// arm draws the requests of one arm and how many of them fail.
+func (s *source) arm(mean, rate, extra float64) analysis.Counts {
+	total := s.poisson(mean)
+	var failed float64
+	if s.Burst > 1 {
+		// Bursts begin as a Poisson process; each is geometric with mean Burst.
+		for range int(s.poisson(total * rate / s.Burst)) {
+			failed += 1 + math.Floor(math.Log(1-s.rng.Float64())/math.Log(1-1/s.Burst))
+		}
+	} else {
+		failed = s.binomial(total, rate)
+	}
+	failed += s.binomial(total, extra)
+	// A burst is made of requests: what it fails was asked.
+	return analysis.Counts{Total: max(total, failed), Failed: failed}
+}
+
+// incident is the failure rate an incident adds to both arms now.
+func (s *source) incident(age, length time.Duration) float64 {
+	if s.Incidents <= 0 {
+		return 0
+	}
+	if age < s.until {
+		return s.IncidentRate
+	}
+	if s.rng.Float64() < s.Incidents*length.Hours() {
+		s.until = age + time.Duration(s.rng.ExpFloat64()*float64(s.IncidentLength))
+		return s.IncidentRate
+	}
+	return 0
+}
+
+// poisson draws by Knuth's product of uniforms for small means and by the
+// normal approximation for large ones, where the difference does not show.
+func (s *source) poisson(mean float64) float64 {
+	if mean <= 0 {
+		return 0
+	}
+	if mean > 60 {
+		return max(0, math.Round(mean+math.Sqrt(mean)*s.rng.NormFloat64()))
+	}
+	limit, product, n := math.Exp(-mean), s.rng.Float64(), 0.0
+	for product > limit {
+		product *= s.rng.Float64()
+		n++
+	}
+	return n
+}
+
+// binomial draws failures among n requests, by waiting times where they are
+// rare and by the normal approximation where they are many.
+func (s *source) binomial(n, p float64) float64 {
+	switch {
+	case n <= 0 || p <= 0:
+		return 0
+	case p >= 1:
+		return n
+	case n*p > 60 && n*(1-p) > 60:
+		return min(n, max(0, math.Round(n*p+math.Sqrt(n*p*(1-p))*s.rng.NormFloat64())))
+	}
+	failed, at, step := 0.0, 0.0, math.Log1p(-p)
+	for {
+		at += math.Floor(math.Log(1-s.rng.Float64())/step) + 1
+		if at > n {
+			return failed
+		}
+		failed++
+	}
+}
