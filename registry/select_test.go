@@ -35,21 +35,23 @@ func built(tag string, digest environments.Digest, day int) registry.Artifact {
 	return a
 }
 
-func TestSelect(t *testing.T) {
+type selectCase struct {
+	name       string
+	policy     registry.Policy
+	current    registry.Artifact
+	candidates []registry.Artifact
+	partial    bool
+	want       string // tag, or tag@digest
+	keep       bool
+	reason     string // part of the reason
+}
+
+func selectCases() []selectCase {
 	const signature = "sha256-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.sig"
 	semver := registry.Policy{Kind: registry.Semver}
 	newest := registry.Policy{Kind: registry.NewestBuild}
 	latest := registry.Policy{Kind: registry.Digest, Tag: "latest"}
-	cases := []struct {
-		name       string
-		policy     registry.Policy
-		current    registry.Artifact
-		candidates []registry.Artifact
-		partial    bool
-		want       string // tag, or tag@digest
-		keep       bool
-		reason     string // part of the reason
-	}{
+	return []selectCase{
 		{name: "semver takes the highest, not the last", policy: semver, candidates: tags("1.10.0", "1.9.0", "1.2.0"), want: "1.10.0", reason: "newest of 3"},
 		{name: "semver reads a leading v", policy: semver, candidates: tags("v1.0.0", "v1.0.1"), want: "v1.0.1"},
 		{name: "semver passes dates and words by", policy: semver, candidates: tags("20260101", "latest", "1.0", "0.1.0"), want: "0.1.0", reason: "newest of 1"},
@@ -89,7 +91,10 @@ func TestSelect(t *testing.T) {
 		{name: "digest moves", policy: latest, current: image("latest", "sha256:1"), candidates: []registry.Artifact{image("other", "sha256:3"), image("latest", "sha256:2")}, want: "latest@sha256:2", reason: "from 1 to 2"},
 		{name: "digest of a deleted tag", policy: latest, current: image("latest", "sha256:1"), want: "latest@sha256:1", keep: true, reason: "not in the registry"},
 	}
-	for _, c := range cases {
+}
+
+func TestSelect(t *testing.T) {
+	for _, c := range selectCases() {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := registry.Select(c.policy, c.current, registry.Listing{Artifacts: c.candidates, Partial: c.partial})
 			if err != nil {

@@ -222,7 +222,15 @@ func TestCatalogChoosesThePlatform(t *testing.T) {
 	}
 }
 
-func TestCatalogFailures(t *testing.T) {
+type failureCase struct {
+	name  string
+	fault http.HandlerFunc
+	is    error
+	wait  time.Duration // of a LimitedError; negative for none
+	most  int           // requests
+}
+
+func failureCases() []failureCase {
 	answer := func(code int, header, value, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set(header, value)
@@ -237,13 +245,7 @@ func TestCatalogFailures(t *testing.T) {
 			}
 		}
 	}
-	cases := []struct {
-		name  string
-		fault http.HandlerFunc
-		is    error
-		wait  time.Duration // of a LimitedError; negative for none
-		most  int           // requests
-	}{
+	return []failureCase{
 		{"429 with seconds", onTags(answer(429, "Retry-After", "120", "")), nil, 2 * time.Minute, 2},
 		{"429 at the door", answer(429, "Retry-After", "7", ""), nil, 7 * time.Second, 2},
 		{"429 without a time", onTags(answer(429, "X", "", "")), nil, 0, 2},
@@ -256,7 +258,10 @@ func TestCatalogFailures(t *testing.T) {
 		{"wrong JSON", onTags(answer(200, "X", "", `{"tags": 7}`)), nil, -1, 2},
 		{"cut JSON", onTags(answer(200, "X", "", `{"tags": ["1.0.0"`)), nil, -1, 2},
 	}
-	for _, c := range cases {
+}
+
+func TestCatalogFailures(t *testing.T) {
+	for _, c := range failureCases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			h := newHost(t)
@@ -301,9 +306,14 @@ func TestCatalogRecoversFromOneFailure(t *testing.T) {
 	}
 }
 
-// TestCatalogPages serves pages with links, the last of which may fail, and
-// a registry that cuts off without a link.
-func TestCatalogPages(t *testing.T) {
+type pageCase struct {
+	name  string
+	serve func(http.ResponseWriter, *http.Request)
+	want  int
+	is    error
+}
+
+func pageCases() []pageCase {
 	page := func(w http.ResponseWriter, link string, from, to int) {
 		var tags []string
 		for i := from; i < to; i++ {
@@ -314,12 +324,7 @@ func TestCatalogPages(t *testing.T) {
 		}
 		_, _ = fmt.Fprintf(w, `{"name":"acme/web","tags":[%s]}`, strings.Join(tags, ","))
 	}
-	cases := []struct {
-		name  string
-		serve func(http.ResponseWriter, *http.Request)
-		want  int
-		is    error
-	}{
+	return []pageCase{
 		{"two pages", func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Query().Get("last") == "" {
 				page(w, r.URL.Path+"?n=1000&last=x", 0, 1000)
@@ -348,7 +353,12 @@ func TestCatalogPages(t *testing.T) {
 			page(w, r.URL.Path+"?n=1000&last=x", 0, 1)
 		}, 1000, registry.ErrPartial},
 	}
-	for _, c := range cases {
+}
+
+// TestCatalogPages serves pages with links, the last of which may fail, and
+// a registry that cuts off without a link.
+func TestCatalogPages(t *testing.T) {
+	for _, c := range pageCases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			h := newHost(t)
