@@ -44,6 +44,9 @@ func (d *decision) retire() (Plan, bool) {
 	switch {
 	case d.Spec.Routed && d.Route.Unknown == "" && !d.Route.Released:
 		return d.do(Action{Do: ReleaseRoute, Reason: reason}), true
+	case d.Spec.Routed && d.next.Phase == Finalising && d.Canary.open() > 0 && !d.Route.Reached:
+		d.say("waits until the gateway sends nothing to the canary any more: %s", d.Route.Message)
+		return d.wait(), true
 	case d.exposed():
 		return d.do(Action{Do: StopTraffic, Reason: reason}), true
 	case !d.Canary.Exists:

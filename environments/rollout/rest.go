@@ -55,7 +55,7 @@ func (d *decision) leftover() (Plan, bool) {
 func (d *decision) held() Plan {
 	w := d.Workload
 	switch {
-	case d.next.Stable.TemplateHash == "" && w.Running.TemplateHash != "":
+	case d.serving() && w.Running.TemplateHash != d.next.Stable.TemplateHash:
 		d.next.Stable = w.Running
 		d.say("%s runs %s", d.Spec.Workload, nameOf(w.Running))
 		return d.wait()
@@ -69,6 +69,12 @@ func (d *decision) held() Plan {
 	}
 	d.begin()
 	return d.wait()
+}
+
+// serving says whether what the workload's pods run can be taken as stable.
+func (d *decision) serving() bool {
+	hash := d.Workload.Running.TemplateHash
+	return hash != "" && (d.next.Failure == "" || hash != d.next.Canary.TemplateHash)
 }
 
 // letGo resumes a workload whose held template needs no trial: it is what
