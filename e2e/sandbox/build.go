@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,7 +17,12 @@ import (
 
 // tool is a binary built from a nested Go module under e2e/tools.
 type tool struct {
-	name    string
+	name string
+	// module is the folder under e2e/tools; empty: the name.
+	module string
+	// pkg is the package to build; empty: the module's own. Programs whose code
+	// is internal to their module are built as they are.
+	pkg     string
 	cgo     bool
 	tags    string
 	ldflags string
@@ -40,6 +46,12 @@ var tools = []tool{
 		"-X " + versionPackage + ".buildDate=2026-01-01T00:00:00Z",
 	}, " ")},
 	{name: "coredns", profile: Light},
+	{name: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", profile: Full,
+		ldflags: "-X github.com/traefik/traefik/v3/pkg/version.Version=3.6.7"},
+	{name: "source-controller", module: "flux", pkg: "github.com/fluxcd/source-controller", profile: Full},
+	{name: "kustomize-controller", module: "flux", pkg: "github.com/fluxcd/kustomize-controller", profile: Full},
+	{name: "gitea", pkg: "code.gitea.io/gitea", cgo: true, tags: "sqlite sqlite_unlock_notify", profile: Full,
+		ldflags: "-X main.Version=1.25.4"},
 }
 
 // names by which the kubernetes binary is called.
@@ -51,7 +63,7 @@ func (t tool) args(output string) []string {
 	if t.tags != "" {
 		args = append(args, "-tags", t.tags)
 	}
-	return append(args, "-o", output, ".")
+	return append(args, "-o", output, cmp.Or(t.pkg, "."))
 }
 
 // stamp identifies what the tool would be built from: its module's sources,
@@ -85,12 +97,12 @@ func (t tool) stamp(dir, compiler string) (string, error) {
 // buildTool builds the tool unless an up-to-date one is there. A second builder
 // waits for the first and then finds its result.
 func buildTool(ctx context.Context, l layout, t tool) (built bool, err error) {
-	unlock, err := lockFile(filepath.Join(l.cache, "tools", ".lock"))
+	unlock, err := lockFile(l.tool("." + t.name + ".lock"))
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
-	dir := filepath.Join(l.root, "e2e", "tools", t.name)
+	dir := filepath.Join(l.root, "e2e", "tools", cmp.Or(t.module, t.name))
 	compiler, err := goVersion(ctx, dir)
 	if err != nil {
 		return false, err
@@ -123,7 +135,7 @@ func buildTool(ctx context.Context, l layout, t tool) (built bool, err error) {
 // buildHelpers builds the sandbox's own background programs out of the main
 // module. Go's build cache makes it cheap to do every time.
 func buildHelpers(ctx context.Context, l layout) error {
-	unlock, err := lockFile(filepath.Join(l.cache, "tools", ".lock"))
+	unlock, err := lockFile(l.tool(".helpers.lock"))
 	if err != nil {
 		return err
 	}
