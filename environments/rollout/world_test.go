@@ -94,7 +94,9 @@ func (w *world) running() string {
 	return best
 }
 
-func (w *world) rolledOut() bool { return !w.held && w.pods[w.wanted] == w.replicas && w.total() == w.replicas }
+func (w *world) rolledOut() bool {
+	return !w.held && w.pods[w.wanted] == w.replicas && w.total() == w.replicas
+}
 
 func (w *world) total() int32 { return w.pods["a"] + w.pods["b"] + w.pods["c"] }
 
