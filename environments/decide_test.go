@@ -43,7 +43,6 @@ func TestDecidePromotion(t *testing.T) {
 	v2 := rel(2, "v2")
 	none := func(*PromotionSnapshot) {}
 	quarantine := func(s *PromotionSnapshot) {
-		s.Release.Quarantine = &Quarantine{Environment: "prod", Images: v2.Images}
 		s.Rejected = v2.Images
 		s.Promotion.Failure = "bad"
 	}
@@ -175,7 +174,7 @@ func TestRestoreLeavesWhatOthersChanged(t *testing.T) {
 		s.Release.Images = []Image{img("v2"), other("b2"), {Repository: "registry/same", Tag: "s"}}
 		s.Promotion.Previous = []Image{img("v1"), other("b1"), {Repository: "registry/same", Tag: "s"}}
 		s.Git.Images = []Image{img("v2"), other("b3"), {Repository: "registry/same", Tag: "s"}}
-		s.Release.Quarantine = &Quarantine{Environment: "prod", Images: []Image{img("v2"), other("b2")}}
+		s.Rejected = []Image{img("v2"), other("b2")}
 	})
 	plan := DecidePromotion(s, start)
 	if diff := cmp.Diff([]Image{img("v1")}, plan.Images); diff != "" || plan.Action != RestoreByCommit {

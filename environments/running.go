@@ -171,10 +171,12 @@ func (s PromotionSnapshot) rollingBack(now time.Time) PromotionPlan {
 	return s.restoreByProposal(restore, now)
 }
 
-// quarantined says whether all these images are rejected already.
+// quarantined says whether all these images are rejected already, here or in an
+// Environment before.
 func (s PromotionSnapshot) quarantined(images []Image) bool {
-	q := s.Release.Quarantine
-	return q != nil && q.Environment == s.Environment.Name && Carries(q.Images, images)
+	return !slices.ContainsFunc(images, func(i Image) bool {
+		return !slices.ContainsFunc(s.Rejected, func(r Image) bool { return Pinned(i, r) })
+	})
 }
 
 // restorable are the images before, of those that Git still has from this

@@ -302,6 +302,9 @@ type EnvironmentStatus struct {
 	// one ends the hold.
 	// +optional
 	HeldRelease string `json:"heldRelease,omitempty"`
+	// accepted is a hash of the images for which a person ended the hold.
+	// +optional
+	Accepted string `json:"accepted,omitempty"`
 	// waiting says what the newest Release waits for.
 	// +optional
 	Waiting string `json:"waiting,omitempty"`

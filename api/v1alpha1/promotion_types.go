@@ -59,6 +59,21 @@ type PromotionSpec struct {
 	// +kubebuilder:default=1
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
+	// number counts all the Promotions into this Environment; the highest is the
+	// newest.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:default=1
+	// +optional
+	Number int64 `json:"number,omitempty"`
+	// requestedBy names the person who asked for it, where Serin's own rules
+	// (newest, not quarantined, succeeded before) did not.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	RequestedBy string `json:"requestedBy,omitempty"`
+	// request is the value of the Pipeline's request annotation that asked.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Request string `json:"request,omitempty"`
 }
 
 // PromotionStatus is the record of a Promotion.
@@ -82,6 +97,9 @@ type PromotionStatus struct {
 	// +listMapKey=repository
 	// +optional
 	Previous []ImageReference `json:"previous,omitempty"`
+	// approvedBy is who approved it with "serin approve".
+	// +optional
+	ApprovedBy string `json:"approvedBy,omitempty"`
 	// commit on the branch that carries it.
 	// +optional
 	Commit string `json:"commit,omitempty"`
@@ -137,6 +155,12 @@ type PullRequestStatus struct {
 	// head is the commit that branch was at.
 	// +optional
 	Head string `json:"head,omitempty"`
+	// base is the commit that the change was written upon.
+	// +optional
+	Base string `json:"base,omitempty"`
+	// closedBy is who merged or closed it, where the host tells.
+	// +optional
+	ClosedBy string `json:"closedBy,omitempty"`
 	// state is Open, Merged or Closed.
 	// +kubebuilder:validation:Enum=Open;Merged;Closed
 	State string `json:"state"`

@@ -69,6 +69,12 @@ type Quarantine struct {
 	Environment string `json:"environment"`
 	// reason for it.
 	Reason string `json:"reason"`
+	// images that were rejected; another Release that has one of them is barred
+	// too.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +optional
+	Images []ImageReference `json:"images,omitempty"`
 	// at this time.
 	At metav1.Time `json:"at"`
 }
