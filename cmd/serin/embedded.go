@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/yaml"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/serin-gitops/serin/embedded/gitserver"
+	"github.com/serin-gitops/serin/embedded/registry"
+	"github.com/serin-gitops/serin/embedded/sync"
+	"github.com/serin-gitops/serin/overlays"
+)
+
+// embeddedConfig is the file that --embedded names: what a small installation
+// runs inside Serin. Whoever may write it decides what is applied to the
+// cluster, so it is a file of the administrator's and not an object.
+type embeddedConfig struct {
+	Git      *embeddedGit      `json:"git,omitempty"`
+	Registry *embeddedRegistry `json:"registry,omitempty"`
+	Sync     []embeddedSync    `json:"sync,omitempty"`
+}
+
+type embeddedGit struct {
+	// Address to listen at and Directory to keep repositories in.
+	Address   string `json:"address"`
+	Directory string `json:"directory"`
+	// URL is the server's address for others, in webhooks.
+	URL string `json:"url"`
+	// Users names a YAML file: a list of {name, password, readOnly,
+	// pushProtected}. Without it everybody who reaches the server may write.
+	Users string `json:"users,omitempty"`
+	// Repositories are created empty where they are missing.
+	Repositories []string `json:"repositories,omitempty"`
+	// Protected are patterns of branches that only users with pushProtected
+	// may move.
+	Protected []string `json:"protected,omitempty"`
+}
+
+type embeddedRegistry struct {
+	// Address to listen at and Directory to keep images in.
+	Address   string `json:"address"`
+	Directory string `json:"directory"`
+	// Names that nodes and Pipelines call the registry by, such as
+	// registry.local:5000.
+	Names []string `json:"names"`
+}
+
+type embeddedSync struct {
+	// Name of the sync; its inventory is the ConfigMap serin-sync-<name>.
+	Name string `json:"name"`
+	// Repository of the embedded Git server, Branch and Path in it.
+	Repository string `json:"repository"`
+	Branch     string `json:"branch"`
+	Path       string `json:"path"`
+	// Interval between two corrections of drift.
+	Interval metav1.Duration `json:"interval,omitzero"`
+}
+
+type gitUser struct {
+	Name          string `json:"name"`
+	Password      string `json:"password"`
+	ReadOnly      bool   `json:"readOnly,omitempty"`
+	PushProtected bool   `json:"pushProtected,omitempty"`
+}
+
+func readEmbedded(path string) (*embeddedConfig, error) {
+	var config embeddedConfig
+	if err := readYAML(path, &config); err != nil {
+		return nil, err
+	}
+	if len(config.Sync) > 0 && config.Git == nil {
+		return nil, fmt.Errorf("%s: sync needs git, the server it applies from", path)
+	}
+	return &config, nil
+}
+
+func readYAML(path string, into any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := yaml.UnmarshalStrict(text, into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// embed adds the servers of the configuration to the manager, and returns what
+// is to be told of a push: the syncer, or nil.
+func embed(mgr manager.Manager, config *embeddedConfig, repositories overlays.Repositories, namespace string, h *hub) error {
+	if config.Registry != nil {
+		if err := embedRegistry(mgr, config.Registry, h); err != nil {
+			return err
+		}
+	}
+	if config.Git == nil {
+		return nil
+	}
+	users, err := config.Git.users()
+	if err != nil {
+		return err
+	}
+	if len(config.Sync) > 0 {
+		if err := embedSync(mgr, config, users, repositories, namespace, h); err != nil {
+			return err
+		}
+	}
+	server, err := gitserver.New(gitserver.Options{
+		Dir: config.Git.Directory, BaseURL: config.Git.URL, Users: users, Protected: config.Git.Protected, NoCreateOnPush: true,
+		OnPush: func(push gitserver.Push) { h.gitPush(push.URL, push.Branch()) },
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range config.Git.Repositories {
+		if err := server.Create(name); err != nil {
+			return err
+		}
+	}
+	return mgr.Add(&httpServer{name: "git", address: config.Git.Address, handler: server, close: server.Close})
+}
+
+func (g *embeddedGit) users() ([]gitserver.User, error) {
+	if g.Users == "" {
+		return nil, nil
+	}
+	var listed []gitUser
+	if err := readYAML(g.Users, &listed); err != nil {
+		return nil, err
+	}
+	users := make([]gitserver.User, 0, len(listed))
+	for _, u := range listed {
+		if u.Name == "" || u.Password == "" {
+			return nil, fmt.Errorf("%s: user %q: name and password are required", g.Users, u.Name)
+		}
+		users = append(users, gitserver.User(u))
+	}
+	return users, nil
+}
+
+func embedRegistry(mgr manager.Manager, config *embeddedRegistry, h *hub) error {
+	server, err := registry.Open(registry.Options{
+		Dir: config.Directory,
+		OnPush: func(repository, _, _ string) {
+			for _, name := range config.Names {
+				h.imagePush(name + "/" + repository)
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return mgr.Add(&httpServer{name: "registry", address: config.Address, handler: server})
+}
+
+func embedSync(mgr manager.Manager, config *embeddedConfig, users []gitserver.User, repositories overlays.Repositories, namespace string, h *hub) error {
+	_, port, err := net.SplitHostPort(config.Git.Address)
+	if err != nil {
+		return fmt.Errorf("git.address %q: %w", config.Git.Address, err)
+	}
+	var sources []sync.Source
+	for _, s := range config.Sync {
+		remote := overlays.Remote{URL: "http://" + net.JoinHostPort("127.0.0.1", port) + "/" + s.Repository + ".git"}
+		if len(users) > 0 {
+			remote.Username, remote.Password = users[0].Name, users[0].Password
+		}
+		sources = append(sources, sync.Source{
+			Name: s.Name, Remote: remote, Branch: s.Branch, Path: s.Path, Namespace: namespace, Interval: s.Interval.Duration,
+		})
+	}
+	syncer, err := sync.New(mgr.GetConfig(), repositories, sources)
+	if err != nil {
+		return err
+	}
+	h.sync = syncer.Wake
+	return syncer.SetupWithManager(mgr)
+}
+
+// httpServer is a server that the manager runs, on every replica.
+type httpServer struct {
+	name, address string
+	handler       http.Handler
+	close         func(context.Context) error
+}
+
+// NeedLeaderElection says no: a Service sends requests to every replica.
+func (s *httpServer) NeedLeaderElection() bool { return false }
+
+// Start serves until ctx ends.
+func (s *httpServer) Start(ctx context.Context) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
+	if err != nil {
+		return fmt.Errorf("%s server: %w", s.name, err)
+	}
+	server := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("%s server: %w", s.name, err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err = server.Shutdown(stop)
+	if s.close != nil {
+		err = errors.Join(err, s.close(stop))
+	}
+	return err
+}
+
+// secretsIn reads a secret per line of a file; no file is none.
+func secretsIn(path string) ([]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(filepath.Clean(path))
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(string(text)), nil
+}
