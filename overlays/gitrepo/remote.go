@@ -1,0 +1,339 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"github.com/serin-gitops/serin/overlays"
+)
+
+const headsPrefix = "refs/heads/"
+
+// remote speaks Git's pack protocol (version 0) with one repository.
+type remote struct {
+	// name is the URL without credentials, for errors.
+	name    string
+	client  transport.Transport
+	auth    transport.AuthMethod
+	secrets []string
+	// timeout bounds one exchange.
+	timeout time.Duration
+
+	mu sync.Mutex
+	// endpoint is where the repository is, after redirects.
+	endpoint transport.Endpoint
+}
+
+// advertisement is what a server says of itself: ls-refs.
+type advertisement struct {
+	branches map[string]plumbing.Hash
+	caps     *capability.List
+}
+
+// can says whether the server advertises a capability.
+func (a advertisement) can(c capability.Capability) bool {
+	return a.caps != nil && a.caps.Supports(c)
+}
+
+// copyEndpoint is for one exchange: go-git changes it when it follows a redirect.
+func (r *remote) copyEndpoint() *transport.Endpoint {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	endpoint := r.endpoint
+	return &endpoint
+}
+
+func (r *remote) keepEndpoint(endpoint *transport.Endpoint) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.endpoint = *endpoint
+}
+
+// refs asks for the branches and the capabilities.
+func (r *remote) refs(ctx context.Context) (advertisement, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	endpoint := r.copyEndpoint()
+	session, err := r.client.NewUploadPackSession(endpoint, r.auth)
+	if err != nil {
+		return advertisement{}, r.wrap("list the branches of", err)
+	}
+	defer func() { _ = session.Close() }()
+	refs, err := session.AdvertisedReferencesContext(ctx)
+	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
+		return advertisement{}, nil
+	}
+	if err != nil {
+		return advertisement{}, r.wrap("list the branches of", err)
+	}
+	r.keepEndpoint(endpoint)
+	return advertised(refs), nil
+}
+
+func advertised(refs *packp.AdvRefs) advertisement {
+	a := advertisement{branches: map[string]plumbing.Hash{}, caps: refs.Capabilities}
+	for name, hash := range refs.References {
+		if branch, ok := strings.CutPrefix(name, headsPrefix); ok {
+			a.branches[branch] = hash
+		}
+	}
+	return a
+}
+
+// want is what a fetch asks for.
+type want struct {
+	hashes []plumbing.Hash
+	// haves are commits whose trees are at hand.
+	haves []plumbing.Hash
+	// shallow asks for the wanted commits without their parents.
+	shallow bool
+	// blobless leaves file contents out.
+	blobless bool
+}
+
+// fetch asks for objects and hands the pack to sink.
+func (r *remote) fetch(ctx context.Context, a advertisement, w want, sink func(io.Reader) error) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	session, err := r.client.NewUploadPackSession(r.copyEndpoint(), r.auth)
+	if err != nil {
+		return r.wrap("fetch from", err)
+	}
+	defer func() { _ = session.Close() }()
+	request, err := w.request(a)
+	if err != nil {
+		return r.wrap("fetch from", err)
+	}
+	response, err := session.UploadPack(ctx, request)
+	if err != nil {
+		return r.wrap("fetch from", err)
+	}
+	defer func() { _ = response.Close() }()
+	if err := sink(packOf(request, response)); err != nil {
+		return r.wrap("fetch from", err)
+	}
+	return nil
+}
+
+// request is the upload-pack request for what is wanted. Without multi_ack and
+// thin-pack, which go-git cannot read, the answer is one ACK or NAK and a pack
+// that stands by itself.
+func (w want) request(a advertisement) (*packp.UploadPackRequest, error) {
+	request := packp.NewUploadPackRequestFromCapabilities(a.caps)
+	for _, c := range []capability.Capability{capability.ThinPack, capability.MultiACK, capability.MultiACKDetailed} {
+		request.Capabilities.Delete(c)
+	}
+	set := []capability.Capability{}
+	if a.can(capability.NoProgress) {
+		set = append(set, capability.NoProgress)
+	}
+	request.Wants = append(request.Wants, w.hashes...)
+	request.Haves = append(request.Haves, w.haves...)
+	if w.shallow {
+		set = append(set, capability.Shallow)
+		request.Depth = packp.DepthCommits(1)
+		// The haves are without parents here, too.
+		request.Shallows = append(request.Shallows, w.haves...)
+	}
+	if w.blobless {
+		set = append(set, capability.Filter)
+		request.Filter = packp.FilterBlobNone()
+	}
+	for _, c := range set {
+		if err := request.Capabilities.Set(c); err != nil {
+			return nil, fmt.Errorf("capability %s: %w", c, err)
+		}
+	}
+	return request, nil
+}
+
+// packOf is the pack in a response, the side band undone.
+func packOf(request *packp.UploadPackRequest, response io.Reader) io.Reader {
+	switch {
+	case request.Capabilities.Supports(capability.Sideband64k):
+		return sideband.NewDemuxer(sideband.Sideband64k, response)
+	case request.Capabilities.Supports(capability.Sideband):
+		return sideband.NewDemuxer(sideband.Sideband, response)
+	}
+	return response
+}
+
+// push moves a branch from old to fresh; pack is nil for a removal. Errors:
+// overlays.ErrMoved where the branch is not at old, overlays.ErrProtected
+// where the host refuses.
+func (r *remote) push(ctx context.Context, branch string, old, fresh plumbing.Hash, pack []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	session, err := r.client.NewReceivePackSession(r.copyEndpoint(), r.auth)
+	if err != nil {
+		return r.wrap("push to", err)
+	}
+	defer func() { _ = session.Close() }()
+	refs, err := session.AdvertisedReferencesContext(ctx)
+	if err != nil && !errors.Is(err, transport.ErrEmptyRemoteRepository) {
+		return r.wrap("push to", err)
+	}
+	if refs == nil && fresh.IsZero() {
+		return nil
+	}
+	caps := capability.NewList()
+	if refs != nil {
+		caps = refs.Capabilities
+		switch at := refs.References[headsPrefix+branch]; at {
+		case fresh:
+			// An earlier try arrived though its answer did not, or it is gone already.
+			return nil
+		case old:
+		default:
+			return r.moved(branch, "another commit came first")
+		}
+	}
+	request, hook := receiveRequest(caps)
+	request.Commands = []*packp.Command{{Name: plumbing.ReferenceName(headsPrefix + branch), Old: old, New: fresh}}
+	if pack != nil {
+		request.Packfile = io.NopCloser(bytes.NewReader(pack))
+	}
+	report, err := session.ReceivePack(ctx, request)
+	return r.pushed(branch, report, hook.String(), err)
+}
+
+// receiveRequest asks for a report, and for what hooks say.
+func receiveRequest(caps *capability.List) (*packp.ReferenceUpdateRequest, *limitedBuffer) {
+	request := packp.NewReferenceUpdateRequestFromCapabilities(caps)
+	hook := &limitedBuffer{limit: 1024}
+	for _, c := range []capability.Capability{capability.Sideband64k, capability.DeleteRefs} {
+		if caps.Supports(c) {
+			// Set fails for capabilities that need an argument, and these need none.
+			_ = request.Capabilities.Set(c)
+		}
+	}
+	request.Progress = hook
+	return request, hook
+}
+
+// racing are the words by which servers say that the branch was not where the
+// push expected it (git, JGit, Gitea and GitLab run git itself).
+var racing = []string{
+	"non-fast-forward", "fetch first", "stale info", "failed to update ref", "failed to lock", "cannot lock ref",
+	"unable to lock", "already exists", "incorrect old value", "reference has changed", "lock failure",
+}
+
+// pushed reads the server's report.
+func (r *remote) pushed(branch string, report *packp.ReportStatus, hook string, err error) error {
+	if report == nil || report.UnpackStatus != "ok" {
+		if err == nil {
+			return nil
+		}
+		return r.wrap("push to", err)
+	}
+	for _, status := range report.CommandStatuses {
+		if status.Status == "ok" {
+			continue
+		}
+		lower := strings.ToLower(status.Status)
+		for _, words := range racing {
+			if strings.Contains(lower, words) {
+				return r.moved(branch, status.Status)
+			}
+		}
+		reason := strings.TrimSpace(status.Status + "; " + hook)
+		return &remoteError{kind: overlays.ErrProtected, text: r.scrub(fmt.Sprintf("push to %s: %v: branch %s: %s", r.name, overlays.ErrProtected, branch, strings.TrimSuffix(reason, ";")))}
+	}
+	if err != nil {
+		return r.wrap("push to", err)
+	}
+	return nil
+}
+
+func (r *remote) moved(branch, reason string) error {
+	return &remoteError{kind: overlays.ErrMoved, text: r.scrub(fmt.Sprintf("push to %s: %v: branch %s: %s", r.name, overlays.ErrMoved, branch, reason))}
+}
+
+// remoteError is an error whose text holds no credential and which does not
+// lead to the original, whose text may.
+type remoteError struct {
+	text string
+	kind error
+}
+
+// Error is the scrubbed text.
+func (e *remoteError) Error() string { return e.text }
+
+// Unwrap is the typed error.
+func (e *remoteError) Unwrap() error { return e.kind }
+
+// wrap makes go-git's error one of the port's, without credentials.
+func (r *remote) wrap(action string, err error) error {
+	var done *remoteError
+	if errors.As(err, &done) || errors.Is(err, errDamaged) {
+		return err
+	}
+	kind, hint := kindOf(err)
+	text := fmt.Sprintf("%s %s: ", action, r.name)
+	if hint != "" {
+		text += hint + ": "
+	}
+	return &remoteError{kind: kind, text: r.scrub(text + oneLine(err.Error()))}
+}
+
+func kindOf(err error) (kind error, hint string) {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return context.Canceled, ""
+	case errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded, ""
+	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed),
+		strings.Contains(err.Error(), "unable to authenticate"):
+		return overlays.ErrUnauthorized, overlays.ErrUnauthorized.Error() + ", check the Secret that secretRef names"
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		return transport.ErrRepositoryNotFound, "no such repository, or the credentials may not see it"
+	}
+	return nil, ""
+}
+
+// oneLine shortens what a server answers, which may be a page of HTML.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > 300 {
+		text = strings.ToValidUTF8(text[:300], "") + "..."
+	}
+	return text
+}
+
+// scrub takes the credentials out of a text, in whatever form they were sent.
+func (r *remote) scrub(text string) string {
+	for _, secret := range r.secrets {
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			text = strings.ReplaceAll(text, form, "***")
+		}
+	}
+	return text
+}
+
+// limitedBuffer keeps the beginning of what is written to it, on one line.
+type limitedBuffer struct {
+	bytes.Buffer
+	limit int
+}
+
+// Write keeps what fits and takes the rest for written.
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), max(b.limit-b.Len(), 0))])
+	return len(p), nil
+}
+
+// String is the text on one line.
+func (b *limitedBuffer) String() string { return oneLine(b.Buffer.String()) }
