@@ -1,0 +1,254 @@
+// Package probe asks pods by HTTP: whether they are healthy, and which peers
+// they are connected to. It observes; package analysis judges.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/cel-go/cel"
+	"github.com/hashicorp/go-retryablehttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serin-gitops/serin/analysis"
+)
+
+const (
+	// DefaultTimeout bounds one request.
+	DefaultTimeout = 5 * time.Second
+	// maxBody bounds what is read of one answer.
+	maxBody = 1 << 20
+	// parallel bounds the requests of one look that run at once.
+	parallel = 16
+)
+
+// Pod is where a pod can be asked.
+type Pod struct {
+	Name string
+	IP   string
+}
+
+// Pods are those a check concerns.
+type Pods struct {
+	Canary []Pod
+	Stable []Pod
+	// Required are the pods that must be among the canary's peers.
+	Required []Pod
+}
+
+// Prober asks pods. It is safe for use by many at once.
+type Prober struct {
+	client      *retryablehttp.Client
+	expressions *expressions
+}
+
+// New makes a Prober.
+func New() (*Prober, error) {
+	programs, err := newExpressions()
+	if err != nil {
+		return nil, err
+	}
+	client := retryablehttp.NewClient()
+	client.Logger = nil
+	// One failed request is what a probe is to find; the judge's rule of "N of
+	// M looks" takes the place of retries.
+	client.RetryMax = 0
+	client.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	client.HTTPClient = &http.Client{
+		// Pods are asked directly and may not send the controller elsewhere.
+		Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: DefaultTimeout}).DialContext,
+			MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second,
+			TLSHandshakeTimeout: DefaultTimeout, ForceAttemptHTTP2: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &Prober{client: client, expressions: programs}, nil
+}
+
+// Check says whether a check's expressions compile; a wrong one is an
+// *analysis.Absence of kind BadQuery.
+func (p *Prober) Check(check analysis.Check) error {
+	switch {
+	case check.HTTP != nil:
+		_, err := p.expressions.compile(expressionOf(*check.HTTP), cel.BoolType)
+		return err
+	case check.Peers != nil:
+		_, err := p.peerPrograms(*check.Peers)
+		return err
+	}
+	return nil
+}
+
+// Look asks all pods that an http or peers check concerns and gives the
+// observation at now. Its messages hold no part of an answer's body.
+func (p *Prober) Look(ctx context.Context, check analysis.Check, pods Pods, now time.Time) analysis.Observation {
+	o := analysis.Observation{Check: check.Name, Window: analysis.Window{Start: now, End: now}}
+	var err error
+	switch {
+	case len(pods.Canary) == 0:
+		err = &analysis.Absence{Kind: analysis.NoData, Message: "there is no canary pod to ask"}
+	case check.HTTP != nil:
+		o.Probes, err = p.http(ctx, *check.HTTP, pods.Canary)
+	case check.Peers != nil:
+		o.Probes, err = p.peers(ctx, *check.Peers, pods)
+	default:
+		err = &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("kind %s is not asked of pods", check.Kind)}
+	}
+	if err == nil && ctx.Err() != nil {
+		// Cut short by the caller, not by the pods.
+		err = &analysis.Absence{Kind: analysis.NoData, Message: "the look was interrupted"}
+	}
+	if err != nil {
+		o.Probes = nil
+		if !errors.As(err, &o.Absence) {
+			o.Absence = &analysis.Absence{Kind: analysis.Outage, Message: err.Error()}
+		}
+	}
+	return o
+}
+
+func (p *Prober) http(ctx context.Context, check analysis.HTTP, canary []Pod) ([]analysis.ProbeResult, error) {
+	program, err := p.expressions.compile(expressionOf(check), cel.BoolType)
+	if err != nil {
+		return nil, err
+	}
+	at := endpoint{scheme: check.Scheme, port: check.Port, path: check.Path, host: check.Host, timeout: check.Timeout}
+	return each(canary, func(pod Pod) analysis.ProbeResult {
+		r, err := p.ask(ctx, at, pod)
+		if err != nil {
+			return analysis.ProbeResult{Pod: pod.Name, Message: err.Error()}
+		}
+		result := analysis.ProbeResult{Pod: pod.Name, Number: float64(r.status)}
+		result.Pass, err = evaluate[bool](ctx, program, r)
+		switch {
+		case err != nil:
+			result.Pass = false
+			result.Message = fmt.Sprintf("GET %s: status %d, and the expression cannot be evaluated: %v", at.describe(), r.status, err)
+		case !result.Pass:
+			result.Message = fmt.Sprintf("GET %s: status %d does not fulfil %s", at.describe(), r.status, expressionOf(check))
+		default:
+			result.Message = fmt.Sprintf("GET %s: status %d", at.describe(), r.status)
+		}
+		return result
+	}), nil
+}
+
+// each asks all pods, some at once, and keeps their order.
+func each[T any](pods []Pod, ask func(Pod) T) []T {
+	answers := make([]T, len(pods))
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for i, pod := range pods {
+		group.Go(func() error {
+			answers[i] = ask(pod)
+			return nil
+		})
+	}
+	_ = group.Wait() // none of the functions returns an error
+	return answers
+}
+
+// endpoint is where pods are asked.
+type endpoint struct {
+	method  string
+	scheme  string
+	port    int32
+	path    string
+	host    string
+	timeout time.Duration
+}
+
+func (e endpoint) describe() string { return ":" + strconv.Itoa(int(e.port)) + e.pathOrRoot() }
+
+func (e endpoint) pathOrRoot() string {
+	if strings.HasPrefix(e.path, "/") {
+		return e.path
+	}
+	return "/" + e.path
+}
+
+func (e endpoint) url(ip string) (string, error) {
+	scheme := e.scheme
+	if scheme == "" {
+		scheme = "http"
+	}
+	u, err := url.Parse(scheme + "://" + net.JoinHostPort(ip, strconv.Itoa(int(e.port))) + e.pathOrRoot())
+	if err != nil {
+		return "", fmt.Errorf("path %q cannot be parsed", e.path)
+	}
+	return u.String(), nil
+}
+
+// ask makes one request. The error tells a person what happened, without the
+// answer's body.
+func (p *Prober) ask(ctx context.Context, e endpoint, pod Pod) (response, error) {
+	timeout := e.timeout
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if pod.IP == "" {
+		return response{}, errors.New("the pod has no address yet")
+	}
+	target, err := e.url(pod.IP)
+	if err != nil {
+		return response{}, err
+	}
+	method := e.method
+	if method == "" {
+		method = http.MethodGet
+	}
+	request, err := retryablehttp.NewRequestWithContext(ctx, method, target, nil)
+	if err != nil {
+		return response{}, fmt.Errorf("%s %s: %w", method, e.describe(), err)
+	}
+	request.Host = e.host
+	request.Header.Set("User-Agent", "serin")
+	answer, err := p.client.Do(request)
+	if err != nil {
+		return response{}, fmt.Errorf("%s %s: %w", method, e.describe(), cause(err, timeout))
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
+	if err != nil {
+		return response{}, fmt.Errorf("%s %s: reading the answer: %w", method, e.describe(), cause(err, timeout))
+	}
+	if len(body) > maxBody {
+		return response{}, fmt.Errorf("%s %s: the answer is larger than 1 MiB", method, e.describe())
+	}
+	headers := make(map[string]string, len(answer.Header))
+	for name, values := range answer.Header {
+		headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	return response{status: answer.StatusCode, headers: headers, body: body}, nil
+}
+
+// cause is the innermost reason that says something to a person.
+func cause(err error, timeout time.Duration) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %s", timeout)
+	}
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		return outer.Err
+	}
+	return err
+}
+
+// expressionOf gives the check's expression or the default.
+func expressionOf(check analysis.HTTP) string {
+	if check.Expression != "" {
+		return check.Expression
+	}
+	return "status >= 200 && status < 400"
+}
