@@ -1,0 +1,118 @@
+// Package deploy tests what is installed: the rights that Serin asks for, and
+// how its pod runs.
+package deploy
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/serin-gitops/serin/e2e/images"
+)
+
+var overlays = []string{"default", "embedded"}
+
+func render(t *testing.T, overlay string) resmap.ResMap {
+	t.Helper()
+	root, err := images.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, "config", overlay))
+	if err != nil {
+		t.Fatalf("config/%s: %v", overlay, err)
+	}
+	return result
+}
+
+// each decodes every object of a kind.
+func each[T any](t *testing.T, result resmap.ResMap, kind string, check func(T)) {
+	t.Helper()
+	found := 0
+	for _, resource := range result.Resources() {
+		if resource.GetKind() != kind {
+			continue
+		}
+		found++
+		fields, err := resource.Map()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var object T
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(fields, &object, true); err != nil {
+			t.Fatalf("%s %s: %v", kind, resource.GetName(), err)
+		}
+		check(object)
+	}
+	if found == 0 {
+		t.Errorf("no %s is installed", kind)
+	}
+}
+
+func TestLeastPrivilege(t *testing.T) {
+	for _, overlay := range overlays {
+		t.Run(overlay, func(t *testing.T) {
+			each(t, render(t, overlay), "ClusterRole", func(role rbacv1.ClusterRole) {
+				for _, rule := range role.Rules {
+					all := slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs, rule.NonResourceURLs)
+					if slices.Contains(all, "*") {
+						t.Errorf("%s has a wildcard: %v", role.Name, rule)
+					}
+					for _, verb := range []string{"escalate", "bind", "impersonate"} {
+						if slices.Contains(rule.Verbs, verb) {
+							t.Errorf("%s may %s: %v", role.Name, verb, rule)
+						}
+					}
+					if role.Name == "serin" && slices.Contains(rule.Resources, "secrets") && !slices.Equal(rule.Verbs, []string{"get"}) {
+						t.Errorf("secrets are read one by one only, not: %v", rule.Verbs)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestOnlyTheEmbeddedOverlayMayApply(t *testing.T) {
+	for _, resource := range render(t, "default").Resources() {
+		if strings.Contains(resource.GetName(), "sync") {
+			t.Errorf("config/default installs %s %s", resource.GetKind(), resource.GetName())
+		}
+	}
+}
+
+func TestPodIsConfined(t *testing.T) {
+	for _, overlay := range overlays {
+		t.Run(overlay, func(t *testing.T) {
+			each(t, render(t, overlay), "Deployment", func(deployment appsv1.Deployment) {
+				pod := deployment.Spec.Template.Spec
+				if pod.SecurityContext == nil || pod.SecurityContext.RunAsNonRoot == nil || !*pod.SecurityContext.RunAsNonRoot {
+					t.Error("the pod may run as root")
+				}
+				for _, container := range pod.Containers {
+					c := container.SecurityContext
+					switch {
+					case c == nil:
+						t.Errorf("container %s is not confined", container.Name)
+					case c.ReadOnlyRootFilesystem == nil || !*c.ReadOnlyRootFilesystem:
+						t.Errorf("container %s may write its root file system", container.Name)
+					case c.AllowPrivilegeEscalation == nil || *c.AllowPrivilegeEscalation:
+						t.Errorf("container %s may gain privileges", container.Name)
+					case c.Capabilities == nil || !slices.Contains(c.Capabilities.Drop, "ALL"):
+						t.Errorf("container %s keeps capabilities", container.Name)
+					}
+					if container.Resources.Limits.Memory().IsZero() {
+						t.Errorf("container %s has no memory limit", container.Name)
+					}
+				}
+			})
+		})
+	}
+}
