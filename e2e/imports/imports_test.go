@@ -37,7 +37,9 @@ var rules = []struct {
 }
 
 func under(prefix string) func(string) bool {
-	return func(path string) bool { return path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/") }
+	return func(path string) bool {
+		return path == prefix || strings.HasPrefix(path, strings.TrimSuffix(prefix, "/")+"/")
+	}
 }
 
 func exactly(path string) func(string) bool { return func(p string) bool { return p == path } }
