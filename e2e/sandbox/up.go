@@ -266,6 +266,9 @@ func Down(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(l.path("existing")); err == nil {
+		return os.Remove(l.path("existing")) // the cluster is not ours to stop
+	}
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("root is needed to stop the sandbox; this is user %d: run it with sudo", os.Geteuid())
 	}
