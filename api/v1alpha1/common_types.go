@@ -56,6 +56,12 @@ const (
 	// LabelHold on a workload's own metadata lets the admission policy hold
 	// every new revision.
 	LabelHold = "serin.dev/hold"
+	// AnnotationHeld marks a workload that the admission policy paused; Serin
+	// takes it off when it resumes the workload.
+	AnnotationHeld = "serin.dev/held"
+	// AnnotationTemplate on a canary is the hash of the pod template it was made
+	// from.
+	AnnotationTemplate = "serin.dev/template"
 	// LabelArm on a pod template of the canary says "canary".
 	LabelArm = "serin.dev/arm"
 	// GateTraffic is the readiness gate of canary pods.

@@ -182,9 +182,20 @@ type RolloutStatus struct {
 	// clockAt is when clock and trialClock were last brought forward.
 	// +optional
 	ClockAt *metav1.MicroTime `json:"clockAt,omitempty"`
-	// clockStopped says why the clock stands still: Paused, Frozen, or empty.
+	// clockStopped says why the clock stands still: Paused, Frozen (a source is
+	// away), Waiting (for a person), or empty.
 	// +optional
 	ClockStopped string `json:"clockStopped,omitempty"`
+	// pauseAsked says that a person asked to pause.
+	// +optional
+	PauseAsked bool `json:"pauseAsked,omitempty"`
+	// approved says that a person approved, or skipped, the step.
+	// +optional
+	Approved bool `json:"approved,omitempty"`
+	// drainStarted is when the canary was first seen without traffic after it
+	// passed or failed.
+	// +optional
+	DrainStarted *metav1.MicroTime `json:"drainStarted,omitempty"`
 	// phaseSince is when phase was entered.
 	// +optional
 	PhaseSince *metav1.MicroTime `json:"phaseSince,omitempty"`

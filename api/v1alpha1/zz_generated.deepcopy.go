@@ -1290,6 +1290,10 @@ func (in *RolloutStatus) DeepCopyInto(out *RolloutStatus) {
 		in, out := &in.ClockAt, &out.ClockAt
 		*out = (*in).DeepCopy()
 	}
+	if in.DrainStarted != nil {
+		in, out := &in.DrainStarted, &out.DrainStarted
+		*out = (*in).DeepCopy()
+	}
 	if in.PhaseSince != nil {
 		in, out := &in.PhaseSince, &out.PhaseSince
 		*out = (*in).DeepCopy()
