@@ -1,0 +1,175 @@
+package analysis_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serin-gitops/serin/analysis"
+)
+
+func at(seconds float64) time.Time { return began.Add(time.Duration(seconds * float64(time.Second))) }
+
+// counter makes a series of a pod from pairs of second and value.
+func counter(pod, code string, pairs ...float64) analysis.Series {
+	s := analysis.Series{Labels: map[string]string{"pod": pod, "code": code}}
+	for i := 0; i < len(pairs); i += 2 {
+		s.Samples = append(s.Samples, analysis.Sample{Time: at(pairs[i]), Value: pairs[i+1]})
+	}
+	return s
+}
+
+func TestCountRatio(t *testing.T) {
+	w := analysis.Window{Start: at(10), End: at(20)}
+	born := func(started float64) analysis.Born {
+		return func(map[string]string) (time.Time, bool) { return at(started), true }
+	}
+	steady := counter("s", "200", 5, 100, 15, 110)
+	for _, tc := range []struct {
+		name   string
+		canary []analysis.Series
+		failed []analysis.Series
+		born   analysis.Born
+		want   analysis.Counts
+	}{
+		{name: "rises", canary: []analysis.Series{counter("c", "200", 8, 5, 12, 7, 20, 9, 22, 50)}, want: analysis.Counts{Total: 4}},
+		{name: "missed scrapes", canary: []analysis.Series{counter("c", "200", 2, 5, 19, 25)}, want: analysis.Counts{Total: 20}},
+		{name: "reset", canary: []analysis.Series{counter("c", "200", 8, 100, 12, 102, 16, 3)}, want: analysis.Counts{Total: 5}},
+		{name: "new pod", canary: []analysis.Series{counter("c", "200", 12, 4, 16, 6)}, want: analysis.Counts{Total: 6}},
+		{name: "new pod that is known to have begun", canary: []analysis.Series{counter("c", "200", 12, 4, 16, 6)}, born: born(11), want: analysis.Counts{Total: 6}},
+		{name: "old pod that came back", canary: []analysis.Series{counter("c", "200", 12, 4000, 16, 4002)}, born: born(-5000), want: analysis.Counts{Total: 2}},
+		{name: "first error of an old pod", canary: []analysis.Series{counter("c", "200", 8, 5, 12, 7)}, failed: []analysis.Series{counter("c", "500", 12, 1)}, born: born(-5000), want: analysis.Counts{Total: 2, Failed: 1}},
+		{name: "more failed than asked", canary: []analysis.Series{counter("c", "200", 8, 5, 12, 6)}, failed: []analysis.Series{counter("c", "500", 8, 0, 12, 3)}, want: analysis.Counts{Total: 1, Failed: 1}},
+		{name: "nothing", want: analysis.Counts{}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			stable, canary := analysis.CountRatio(w, [2][]analysis.Series{{steady}, tc.canary}, [2][]analysis.Series{nil, tc.failed}, tc.born)
+			if canary != tc.want || stable != (analysis.Counts{Total: 10}) {
+				t.Errorf("canary %+v, stable %+v; want %+v and 10", canary, stable, tc.want)
+			}
+		})
+	}
+	t.Run("source came back", func(t *testing.T) {
+		stable, canary := analysis.CountRatio(w, [2][]analysis.Series{{counter("s", "200", 12, 1000)}, {counter("c", "200", 12, 50, 14, 51)}}, [2][]analysis.Series{}, nil)
+		if stable.Total != 0 || canary.Total != 1 {
+			t.Errorf("stable %+v, canary %+v; want 0 and 1: nothing is known of before", stable, canary)
+		}
+	})
+}
+
+// scraped is a program whose requests are known, scraped badly.
+type scraped struct {
+	series []analysis.Series
+	truth  float64
+}
+
+// scrapePods runs pods that come, go and restart for two minutes; scrapes
+// come every second or two, and some are missed. Each pod is scraped when it
+// begins and before it ends or restarts, so that nothing is lost in principle.
+func scrapePods(rng *rand.Rand) scraped {
+	var out scraped
+	for pod := range 1 + rng.IntN(5) {
+		begin, end := float64(-20), float64(120)
+		if pod > 0 {
+			begin = float64(rng.IntN(60))
+			end = begin + 10 + float64(rng.IntN(50))
+		}
+		s := counter(fmt.Sprint("p", pod), "200")
+		value, last := 0.0, 0.0
+		for second := begin; second < end; second++ {
+			value += float64(rng.IntN(9))
+			restart := rng.IntN(30) == 0
+			if restart || second == begin || second >= end-1 || rng.IntN(3) > 0 {
+				s.Samples = append(s.Samples, analysis.Sample{Time: at(second + rng.Float64()/2), Value: value})
+				if second >= 0 {
+					out.truth += value - last
+				}
+				last = value
+			}
+			if restart && value > 0 {
+				value, last = 0, 0
+				// The next scrape of a restarted counter must show less.
+				s.Samples = append(s.Samples, analysis.Sample{Time: at(second + 0.7), Value: 0})
+			}
+		}
+		out.series = append(out.series, s)
+	}
+	return out
+}
+
+// visible cuts the series to what one query over a window would return.
+func visible(series []analysis.Series, from, to time.Time) []analysis.Series {
+	var cut []analysis.Series
+	for _, s := range series {
+		c := analysis.Series{Labels: s.Labels}
+		for _, p := range s.Samples {
+			if p.Time.After(from) && !p.Time.After(to) {
+				c.Samples = append(c.Samples, p)
+			}
+		}
+		if len(c.Samples) > 0 {
+			cut = append(cut, c)
+		}
+	}
+	return cut
+}
+
+// TestWindowsSumToTheTruth wants disjoint windows of random length to count
+// every request once, through churn, resets and missed scrapes.
+func TestWindowsSumToTheTruth(t *testing.T) {
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		program := scrapePods(rng)
+		sum := 0.0
+		for start := 0.0; start < 130; {
+			end := start + 1 + float64(rng.IntN(8))
+			w := analysis.Window{Start: at(start), End: at(end)}
+			seen := visible(program.series, w.Start.Add(-2*time.Minute), w.End)
+			stable, _ := analysis.CountRatio(w, [2][]analysis.Series{seen}, [2][]analysis.Series{}, nil)
+			sum += stable.Total
+			start = end
+		}
+		if sum != program.truth {
+			t.Errorf("seed %d: windows count %g requests, %g were served", seed, sum, program.truth)
+		}
+	}
+}
+
+func TestRender(t *testing.T) {
+	args := map[string]string{"ns": "prod", "evil": `x"} or vector(1) #`}
+	for _, tc := range []struct{ query, want, err string }{
+		{`up{namespace="${ns}"}`, `up{namespace="prod"}`, ""},
+		{`up{namespace="${evil}"}`, `up{namespace="x\"} or vector(1) #"}`, ""},
+		{`label_replace(up, "a", "$1", "b", "(.*)")`, `label_replace(up, "a", "$1", "b", "(.*)")`, ""},
+		{`up{a="${gone}"}`, "", "no value for gone; known are evil, ns"},
+	} {
+		got, err := analysis.Render(tc.query, args)
+		if got != tc.want || (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+			t.Errorf("%s: got %q, %v; want %q, %q", tc.query, got, err, tc.want, tc.err)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	low := 1.0
+	for _, tc := range []struct {
+		check analysis.Check
+		err   string
+	}{
+		{analysis.Check{Name: "a", Kind: analysis.KindRatio, Ratio: &analysis.Ratio{Total: "t", Bad: "b"}}, ""},
+		{analysis.Check{Name: "a", Kind: analysis.KindThreshold, Threshold: &analysis.Threshold{Query: "q", Min: &low}}, ""},
+		{analysis.Check{Name: "a", Kind: "magic"}, `kind "magic" is unknown`},
+		{analysis.Check{Name: "a", Kind: analysis.KindHTTP}, "the field http is not set"},
+		{analysis.Check{Name: "a", Kind: analysis.KindRatio, Ratio: &analysis.Ratio{Total: "t", Bad: "b", Good: "g"}}, "exactly one of bad and good"},
+		{analysis.Check{Name: "a", Kind: analysis.KindRatio, Ratio: &analysis.Ratio{Total: "t", Bad: "b", Comparison: analysis.Comparison{Objective: 1.5}}}, "objective is 1.5"},
+		{analysis.Check{Name: "a", Kind: analysis.KindThreshold, Threshold: &analysis.Threshold{Query: "q"}}, "neither min nor max"},
+		{analysis.Check{Name: "a", Kind: analysis.KindPeers, Peers: &analysis.Peers{Port: 1, List: "x", MustInclude: analysis.IncludeAny}}, "peers.self is needed"},
+	} {
+		err := analysis.Spec{Checks: []analysis.Check{tc.check}}.Validate()
+		if (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+			t.Errorf("%+v: got %v, want %q", tc.check, err, tc.err)
+		}
+	}
+}
