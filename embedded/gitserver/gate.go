@@ -3,6 +3,7 @@ package gitserver
 import (
 	"context"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -20,10 +21,12 @@ type gate struct {
 	store   *filesystem.Storage
 	refs    map[plumbing.ReferenceName]plumbing.Hash
 	head    plumbing.ReferenceName
+	// protectedBranches are patterns of branches that not everybody may move.
+	protectedBranches []string
 }
 
 func (s *Server) newGate(call request) (*gate, error) {
-	g := &gate{options: s.options, user: call.user, dir: s.path(call.name)}
+	g := &gate{options: s.options, user: call.user, dir: s.path(call.name), protectedBranches: s.protectedPatterns()}
 	g.store = openStore(g.dir)
 	var err error
 	if g.refs, err = references(g.store); err != nil {
@@ -49,7 +52,7 @@ func (g *gate) refuse(ctx context.Context, command *packp.Command) string {
 		return "failed to update ref: it has moved, fetch first"
 	}
 	if isBranch && g.protected(branch) {
-		return "protected branch hook declined"
+		return "protected branch hook declined: " + branch + " takes no direct pushes"
 	}
 	if command.Action() == packp.Delete {
 		if command.Old.IsZero() {
@@ -68,7 +71,7 @@ func (g *gate) refuse(ctx context.Context, command *packp.Command) string {
 	if err := g.connected(ctx, command.New); err != nil {
 		return "missing necessary objects"
 	}
-	if command.Action() == packp.Update && !strings.HasPrefix(branch, g.options.ProposalPrefix) && !g.fastForward(ctx, command) {
+	if command.Action() == packp.Update && (!isBranch || !g.rewritable(branch)) && !g.fastForward(ctx, command) {
 		return "non-fast-forward"
 	}
 	return ""
@@ -78,12 +81,19 @@ func (g *gate) protected(branch string) bool {
 	if g.user.PushProtected {
 		return false
 	}
-	for _, pattern := range g.options.Protected {
+	for _, pattern := range g.protectedBranches {
 		if matched, err := path.Match(pattern, branch); err != nil || matched {
 			return true
 		}
 	}
 	return false
+}
+
+// rewritable says whether the branch may leave its history behind.
+func (g *gate) rewritable(branch string) bool {
+	return slices.ContainsFunc(g.options.RewritePrefixes, func(prefix string) bool {
+		return strings.HasPrefix(branch, prefix)
+	})
 }
 
 // connected checks that all that hash needs is here, trusting what the

@@ -240,7 +240,20 @@ func TestEmptyRepository(t *testing.T) {
 
 func TestServerKeepsRepositoriesOverRestart(t *testing.T) {
 	s, dir := seeded(t, nil)
+	// As a process leaves it that is killed in the middle of its work.
+	left := []string{
+		filepath.Join(s.path("acme/deploy"), draftPush+"1"), filepath.Join(s.path("acme/deploy"), draftReference+"1"),
+		filepath.Join(s.options.Dir, "acme", draftRepository+"1", "HEAD"),
+	}
+	for _, path := range left {
+		write(t, filepath.Dir(path), filepath.Base(path), "half")
+	}
 	second := serve(t, func(o *Options) { o.Dir = s.options.Dir })
+	for _, path := range left {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is still there", path)
+		}
+	}
 	clone := filepath.Join(t.TempDir(), "clone")
 	mustGit(t, ".", "clone", "-q", second.remote(t, "ci", testPassword), clone)
 	if got, want := mustGit(t, clone, "rev-parse", "HEAD"), mustGit(t, dir, "rev-parse", "HEAD"); got != want {

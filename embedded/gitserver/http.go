@@ -29,7 +29,8 @@ type request struct {
 // ServeHTTP answers the three calls of smart HTTP: GET NAME/info/refs, POST
 // NAME/git-upload-pack and POST NAME/git-receive-pack; ".git" after the name
 // may be left out.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(to http.ResponseWriter, r *http.Request) {
+	w := &answer{ResponseWriter: to}
 	call, status := parseRequest(r)
 	if status != http.StatusOK {
 		http.Error(w, http.StatusText(status), status)
@@ -59,7 +60,28 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serve(w, r, call)
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, call request) {
+// answer knows whether it has begun: after that no status can be sent.
+type answer struct {
+	http.ResponseWriter
+	begun bool
+}
+
+// Write sends a part of the body.
+func (a *answer) Write(p []byte) (int, error) {
+	a.begun = true
+	return a.ResponseWriter.Write(p)
+}
+
+// WriteHeader sends the status.
+func (a *answer) WriteHeader(status int) {
+	a.begun = true
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets net/http find what the original can do.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (s *Server) serve(w *answer, r *http.Request, call request) {
 	w.Header().Set("Cache-Control", "no-cache, max-age=0, must-revalidate")
 	if call.advertise {
 		w.Header().Set("Content-Type", fmt.Sprintf("application/x-%s-advertisement", call.service))
@@ -94,20 +116,22 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, call request) {
 
 // fail answers with an error where nothing was answered yet; a client that
 // reads a pack has been told in its side band.
-func (s *Server) fail(w http.ResponseWriter, call request, err error) {
-	status := http.StatusInternalServerError
+func (s *Server) fail(w *answer, call request, err error) {
 	var tooMany *http.MaxBytesError
 	var bad *protocolError
+	text, status := "", http.StatusInternalServerError
 	switch {
 	case errors.As(err, &tooMany):
-		http.Error(w, tooLarge(tooMany.Limit), http.StatusRequestEntityTooLarge)
-		return
+		text, status = tooLarge(tooMany.Limit), http.StatusRequestEntityTooLarge
 	case errors.As(err, &bad):
-		http.Error(w, bad.Error(), http.StatusBadRequest)
-		return
+		text, status = bad.Error(), http.StatusBadRequest
+	default:
+		text = http.StatusText(status)
+		s.options.Log.Error("git server", "repository", call.name, "service", call.service, "error", err)
 	}
-	s.options.Log.Error("git server", "repository", call.name, "service", call.service, "error", err)
-	http.Error(w, http.StatusText(status), status)
+	if !w.begun {
+		http.Error(w, text, status)
+	}
 }
 
 func tooLarge(limit int64) string {
@@ -171,8 +195,8 @@ func (s *Server) ensure(call request) error {
 
 // requestBody is the body, decompressed and bounded. The bound holds before
 // and after decompression, so that a small body cannot grow without end.
-func requestBody(w http.ResponseWriter, r *http.Request, limit int64) (io.Reader, error) {
-	body := io.Reader(http.MaxBytesReader(w, r.Body, limit))
+func requestBody(w *answer, r *http.Request, limit int64) (io.Reader, error) {
+	body := io.Reader(http.MaxBytesReader(w.ResponseWriter, r.Body, limit))
 	if r.Header.Get("Content-Encoding") != "gzip" {
 		return body, nil
 	}
@@ -180,5 +204,5 @@ func requestBody(w http.ResponseWriter, r *http.Request, limit int64) (io.Reader
 	if err != nil {
 		return nil, fmt.Errorf("request body is not gzip: %w", err)
 	}
-	return http.MaxBytesReader(w, io.NopCloser(plain), limit), nil
+	return http.MaxBytesReader(w.ResponseWriter, io.NopCloser(plain), limit), nil
 }

@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -87,9 +88,9 @@ type Options struct {
 	NoCreateOnPush bool
 	// MaxPushBytes bounds one push; zero means DefaultMaxPushBytes.
 	MaxPushBytes int64
-	// ProposalPrefix begins the branches whose history may be rewritten; empty
-	// means DefaultProposalPrefix.
-	ProposalPrefix string
+	// RewritePrefixes begin the branches whose history may be rewritten; nil
+	// means DefaultProposalPrefix alone.
+	RewritePrefixes []string
 	// Protected are patterns (path.Match) of branches that only users with
 	// PushProtected may move.
 	Protected []string
@@ -114,8 +115,9 @@ type Server struct {
 	hooks   *dispatcher
 	slots   chan struct{}
 
-	mutex sync.Mutex
-	locks map[string]*sync.Mutex
+	mutex     sync.Mutex
+	locks     map[string]*sync.Mutex
+	protected []string
 }
 
 // ErrName: a repository's name is not one.
@@ -133,11 +135,14 @@ func New(options Options) (*Server, error) {
 	if err := os.MkdirAll(options.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("git server: directory %s: %w", options.Dir, err)
 	}
+	if err := sweep(options.Dir); err != nil {
+		return nil, fmt.Errorf("git server: clean up directory %s: %w", options.Dir, err)
+	}
 	if options.MaxPushBytes <= 0 {
 		options.MaxPushBytes = DefaultMaxPushBytes
 	}
-	if options.ProposalPrefix == "" {
-		options.ProposalPrefix = DefaultProposalPrefix
+	if options.RewritePrefixes == nil {
+		options.RewritePrefixes = []string{DefaultProposalPrefix}
 	}
 	if options.DefaultBranch == "" {
 		options.DefaultBranch = DefaultBranch
@@ -153,7 +158,24 @@ func New(options Options) (*Server, error) {
 		hooks:   newDispatcher(options.Webhooks, options.Log),
 		slots:   make(chan struct{}, options.MaxConcurrent),
 		locks:   map[string]*sync.Mutex{},
+
+		protected: slices.Clone(options.Protected),
 	}, nil
+}
+
+// Protect replaces the patterns of protected branches (see Options.Protected)
+// in every repository, from the next push on.
+func (s *Server) Protect(patterns ...string) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.protected = slices.Clone(patterns)
+}
+
+// protectedPatterns are those that hold now.
+func (s *Server) protectedPatterns() []string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.protected
 }
 
 // Close stops the delivery of webhooks; what is being delivered is given until

@@ -20,6 +20,13 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
+// Names of what is being written, each followed by random digits.
+const (
+	draftRepository = ".new-"
+	draftReference  = "tmp-ref-"
+	draftPush       = "tmp-push-"
+)
+
 const (
 	// cacheBytes bounds the objects that one request keeps in memory.
 	cacheBytes = 8 << 20
@@ -46,7 +53,7 @@ func initRepository(dir string, branch plumbing.ReferenceName) error {
 	if err := os.MkdirAll(parent, 0o750); err != nil {
 		return fmt.Errorf("repository %s: %w", dir, err)
 	}
-	draft, err := os.MkdirTemp(parent, ".new-*")
+	draft, err := os.MkdirTemp(parent, draftRepository+"*")
 	if err != nil {
 		return fmt.Errorf("repository %s: %w", dir, err)
 	}
@@ -68,6 +75,28 @@ func initRepository(dir string, branch plumbing.ReferenceName) error {
 	return nil
 }
 
+// sweep removes what a process that was killed left half written below root.
+func sweep(root string) error {
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := entry.Name()
+		switch {
+		case entry.IsDir() && strings.HasPrefix(name, draftRepository):
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
+			return fs.SkipDir
+		case entry.IsDir() && (name == "objects" || name == "refs"):
+			return fs.SkipDir
+		case !entry.IsDir() && (strings.HasPrefix(name, draftReference) || strings.HasPrefix(name, draftPush)):
+			return os.Remove(path)
+		}
+		return nil
+	})
+}
+
 // references lists branches and tags with what they are at.
 func references(store *filesystem.Storage) (map[plumbing.ReferenceName]plumbing.Hash, error) {
 	all := map[plumbing.ReferenceName]plumbing.Hash{}
@@ -87,7 +116,7 @@ func references(store *filesystem.Storage) (map[plumbing.ReferenceName]plumbing.
 // writeReference moves name to hash by renaming a whole file into place: after
 // kill -9 the reference is at the old or at the new commit.
 func writeReference(dir string, name plumbing.ReferenceName, content string) error {
-	draft, err := os.CreateTemp(dir, "tmp-ref-*")
+	draft, err := os.CreateTemp(dir, draftReference+"*")
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ const unpackLimit = 100
 // pack that is refused gives a protocolError; a body over its bound gives the
 // bound's error.
 func storePack(dir string, body io.Reader, maxObject int64) error {
-	spool, err := os.CreateTemp(dir, "tmp-push-*")
+	spool, err := os.CreateTemp(dir, draftPush+"*")
 	if err != nil {
 		return fmt.Errorf("spool a push: %w", err)
 	}

@@ -78,6 +78,22 @@ func New(options Options) (*Host, error) {
 	return &Host{options: options, http: client}, nil
 }
 
+// Locate gives URL, Owner and Repository of the Options for a repository's
+// HTTP(S) clone address, such as https://git.example.com/acme/deploy.git.
+// Credentials in the address are left out.
+func Locate(cloneURL string) (Options, error) {
+	address, err := url.Parse(cloneURL)
+	if err != nil || (address.Scheme != "http" && address.Scheme != "https") || address.Host == "" {
+		return Options{}, errors.New("gitea: repository URL: write http(s)://host[:port]/owner/repository")
+	}
+	parts := strings.Split(strings.TrimSuffix(strings.Trim(address.Path, "/"), ".git"), "/")
+	if len(parts) < 2 || parts[len(parts)-1] == "" {
+		return Options{}, fmt.Errorf("gitea: repository URL of %s: its path %q is not owner/repository", address.Host, address.Path)
+	}
+	base := url.URL{Scheme: address.Scheme, Host: address.Host, Path: strings.Join(parts[:len(parts)-2], "/")}
+	return Options{URL: strings.TrimSuffix(base.String(), "/"), Owner: parts[len(parts)-2], Repository: parts[len(parts)-1]}, nil
+}
+
 // httpClient retries what a server in trouble answers, and passes the last
 // answer on.
 func httpClient(ca []byte) (*http.Client, error) {

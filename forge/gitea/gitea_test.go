@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/serin-gitops/serin/forge"
 )
 
@@ -39,6 +40,26 @@ func TestOptionsAreChecked(t *testing.T) {
 				t.Errorf("the error holds the token: %v", err)
 			}
 		})
+	}
+}
+
+func TestLocate(t *testing.T) {
+	tests := []struct {
+		url  string
+		want Options
+		ok   bool
+	}{
+		{"https://git.example.com/acme/deploy.git", Options{URL: "https://git.example.com", Owner: "acme", Repository: "deploy"}, true},
+		{"http://me:" + testToken + "@gitea.local:3000/acme/deploy", Options{URL: "http://gitea.local:3000", Owner: "acme", Repository: "deploy"}, true},
+		{"https://example.com/git/acme/deploy.git/", Options{URL: "https://example.com/git", Owner: "acme", Repository: "deploy"}, true},
+		{"git@git.example.com:acme/deploy.git", Options{}, false},
+		{"https://git.example.com/deploy.git", Options{}, false},
+	}
+	for _, test := range tests {
+		got, err := Locate(test.url)
+		if diff := cmp.Diff(test.want, got); diff != "" || (err == nil) != test.ok {
+			t.Errorf("Locate(%q): %v (-want +got):\n%s", test.url, err, diff)
+		}
 	}
 }
 
