@@ -46,12 +46,12 @@ var tools = []tool{
 		"-X " + versionPackage + ".buildDate=2026-01-01T00:00:00Z",
 	}, " ")},
 	{name: "coredns", profile: Light},
+	{name: "gitea", pkg: "code.gitea.io/gitea", cgo: true, tags: "sqlite sqlite_unlock_notify", profile: Full,
+		ldflags: "-X main.Version=1.25.4"},
 	{name: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", profile: Full,
 		ldflags: "-X github.com/traefik/traefik/v3/pkg/version.Version=3.6.7"},
 	{name: "source-controller", module: "flux", pkg: "github.com/fluxcd/source-controller", profile: Full},
 	{name: "kustomize-controller", module: "flux", pkg: "github.com/fluxcd/kustomize-controller", profile: Full},
-	{name: "gitea", pkg: "code.gitea.io/gitea", cgo: true, tags: "sqlite sqlite_unlock_notify", profile: Full,
-		ldflags: "-X main.Version=1.25.4"},
 }
 
 // names by which the kubernetes binary is called.

@@ -40,6 +40,13 @@ type Cluster struct {
 	// TargetsDir takes Prometheus file_sd files, *.json, for targets that
 	// Kubernetes does not know.
 	TargetsDir string
+	// Gitea is the Git host and registry; zero in profile light.
+	Gitea Gitea
+	// Gateway is the URL of Traefik's web entrypoint from pods and for Dial;
+	// empty in profile light. Requests reach a route by their Host.
+	Gateway string
+	// GatewayURL is Gateway from the host.
+	GatewayURL string
 	// Addresses inside the sandbox, for Dial.
 	Addresses Addresses
 	// Profile says which parts run.
