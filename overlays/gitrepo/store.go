@@ -90,8 +90,19 @@ func (s *store) close() error {
 
 func (s *store) git() string { return filepath.Join(s.dir, "git") }
 
-// load reads what is on disk.
+// load reads what is on disk, and clears away what a killed process left.
 func (s *store) load() error {
+	for _, pattern := range []string{"incoming-*", "git/objects/pack/tmp_*"} {
+		left, err := filepath.Glob(filepath.Join(s.dir, pattern))
+		if err != nil {
+			return fmt.Errorf("git store: %w", err)
+		}
+		for _, file := range left {
+			if err := os.Remove(file); err != nil {
+				return fmt.Errorf("git store: %w", err)
+			}
+		}
+	}
 	s.storage = filesystem.NewStorage(osfs.New(s.git(), osfs.WithBoundOS()), cache.NewObjectLRU(8*cache.MiByte))
 	s.complete = map[plumbing.Hash]bool{}
 	s.tips = map[string]plumbing.Hash{}

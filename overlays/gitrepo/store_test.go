@@ -1,0 +1,347 @@
+package gitrepo_test
+
+import (
+	"context"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/serin-gitops/serin/overlays"
+	"github.com/serin-gitops/serin/overlays/gitrepo"
+	"github.com/serin-gitops/serin/overlays/gitrepotest"
+)
+
+// within is a context for a test's exchanges.
+func within(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func open(t testing.TB, repositories *gitrepo.Repositories, remote overlays.Remote) overlays.Repository {
+	t.Helper()
+	repository, err := repositories.Open(within(t), remote)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repository
+}
+
+// setTag is a promotion in short.
+func setTag(tag string) overlays.Change {
+	return overlays.Change{
+		Branch: "main", Subject: "Promote " + tag,
+		Author: overlays.Identity{Name: "Serin", Email: "serin@example.com"}, When: time.Unix(1767323045, 0).UTC(),
+		Edit: func(tip fs.FS) ([]overlays.File, error) {
+			if _, err := fs.ReadFile(tip, "dev/tag.yaml"); err != nil {
+				return nil, err
+			}
+			return []overlays.File{{Path: "dev/tag.yaml", Content: []byte(tag + "\n")}}, nil
+		},
+	}
+}
+
+func seed(t testing.TB, server *gitrepotest.Server) *gitrepotest.Writer {
+	t.Helper()
+	w := gitrepotest.NewWriter(t, server.URL())
+	w.Seed("main", map[string]string{
+		"dev/tag.yaml": "v1\n", "dev/other.yaml": "other\n", "dev/picture.png": strings.Repeat("large", 1000),
+		"prod/tag.yaml": "prod\n",
+	})
+	return w
+}
+
+func mustWrite(t testing.TB, repository overlays.Repository, change overlays.Change) overlays.Written {
+	t.Helper()
+	written, err := repository.Write(within(t), change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return written
+}
+
+func mustRead(t testing.TB, repository overlays.Repository, name string) string {
+	t.Helper()
+	tip, err := repository.Tip(within(t), "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := fs.ReadFile(tip.Files, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// objectFiles are the packs and loose objects of all stores below a directory.
+func objectFiles(t testing.TB, dir string) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && strings.Contains(path, "/objects/") {
+			found = append(found, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestIdleTipCostsOneRequest(t *testing.T) {
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true})
+	seed(t, server)
+	repository := open(t, newRepositories(t, t.TempDir(), gitrepo.Options{}), server.Remote())
+	mustRead(t, repository, "dev/tag.yaml")
+	before := server.Requests()
+	if _, err := repository.Tip(within(t), "main"); err != nil {
+		t.Fatal(err)
+	}
+	if n := server.Requests() - before; n != 1 {
+		t.Errorf("a tip that did not move took %d requests, want 1", n)
+	}
+	before = server.Requests()
+	mustRead(t, repository, "dev/other.yaml")
+	if n := server.Requests() - before; n != 1 {
+		t.Errorf("a second file of the directory took %d requests, want 1: the directory is fetched at once", n)
+	}
+}
+
+func TestContentsAreLeftOut(t *testing.T) {
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true})
+	seed(t, server)
+	dir := t.TempDir()
+	repository := open(t, newRepositories(t, dir, gitrepo.Options{}), server.Remote())
+	mustWrite(t, repository, setTag("v2"))
+	for _, file := range objectFiles(t, dir) {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() > 3000 {
+			t.Errorf("%s has %d bytes: the picture was fetched", file, info.Size())
+		}
+	}
+}
+
+// TestDamagedStoreIsCreatedAnew damages the store in each way between two
+// writes, in the same process and in the next one.
+func TestDamagedStoreIsCreatedAnew(t *testing.T) {
+	each := func(do func(path string) error) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			for _, path := range objectFiles(t, dir) {
+				if err := os.Chmod(path, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := do(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	damages := map[string]func(t *testing.T, dir string){
+		"removed":   each(os.Remove),
+		"emptied":   each(func(path string) error { return os.Truncate(path, 0) }),
+		"shortened": each(func(path string) error { return os.Truncate(path, 40) }),
+		"garbage":   each(func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("garbage", 100)), 0o600) }),
+		"references": func(t *testing.T, dir string) {
+			refs, err := filepath.Glob(filepath.Join(dir, "*", "git", "refs", "serin", "*"))
+			if err != nil || len(refs) == 0 {
+				t.Fatalf("no references: %v", err)
+			}
+			for _, ref := range refs {
+				if err := os.WriteFile(ref, []byte(strings.Repeat("1", 40)+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	}
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true})
+			w := seed(t, server)
+			dir := t.TempDir()
+			first := gitrepo.New(dir, gitrepo.Options{})
+			repository := open(t, first, server.Remote())
+			mustWrite(t, repository, setTag("v2"))
+			damage(t, dir)
+			if got := mustRead(t, repository, "prod/tag.yaml"); got != "prod\n" {
+				t.Errorf("read after the damage: %q", got)
+			}
+			mustWrite(t, repository, setTag("v3"))
+			damage(t, dir)
+			if err := first.Close(); err != nil {
+				t.Fatal(err)
+			}
+			mustWrite(t, open(t, newRepositories(t, dir, gitrepo.Options{}), server.Remote()), setTag("v4"))
+			if got := w.Tree("main")["dev/tag.yaml"]; got != "v4\n" {
+				t.Errorf("the branch holds %q, want v4", got)
+			}
+		})
+	}
+}
+
+// TestStoreOfAnotherProcessIsLeftAlone opens the same directory twice, as two
+// processes do, while both write.
+func TestStoreOfAnotherProcessIsLeftAlone(t *testing.T) {
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true})
+	w := seed(t, server)
+	dir := t.TempDir()
+	one := open(t, newRepositories(t, dir, gitrepo.Options{}), server.Remote())
+	two := open(t, newRepositories(t, dir, gitrepo.Options{}), server.Remote())
+	mustWrite(t, one, setTag("v2"))
+	mustWrite(t, two, setTag("v3"))
+	mustWrite(t, one, setTag("v4"))
+	if got := w.Tree("main")["dev/tag.yaml"]; got != "v4\n" {
+		t.Errorf("the branch holds %q, want v4", got)
+	}
+	stores, err := os.ReadDir(dir)
+	if err != nil || len(stores) != 2 {
+		t.Errorf("%d stores, %v, want one for each", len(stores), err)
+	}
+}
+
+// TestKilledBetweenFetchAndPush leaves what a killed process leaves: a pack
+// that came in half, and objects without a reference.
+func TestKilledBetweenFetchAndPush(t *testing.T) {
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true})
+	w := seed(t, server)
+	dir := t.TempDir()
+	first := gitrepo.New(dir, gitrepo.Options{})
+	mustRead(t, open(t, first, server.Remote()), "dev/tag.yaml")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	stores, err := filepath.Glob(filepath.Join(dir, "*", "git"))
+	if err != nil || len(stores) != 1 {
+		t.Fatalf("stores: %v, %v", stores, err)
+	}
+	if err := os.RemoveAll(filepath.Join(stores[0], "refs", "serin")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{filepath.Join(filepath.Dir(stores[0]), "incoming-1"), filepath.Join(stores[0], "objects", "pack", "tmp_pack_1")} {
+		if err := os.WriteFile(name, []byte("PACK half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustWrite(t, open(t, newRepositories(t, dir, gitrepo.Options{}), server.Remote()), setTag("v2"))
+	if got := w.Tree("main")["dev/tag.yaml"]; got != "v2\n" {
+		t.Errorf("the branch holds %q, want v2", got)
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(stores[0]), "incoming-1")); !os.IsNotExist(err) {
+		t.Errorf("the half pack is still there: %v", err)
+	}
+}
+
+func TestStoreIsBounded(t *testing.T) {
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true})
+	w := seed(t, server)
+	limits := map[string]gitrepo.Options{
+		"files": {Limits: gitrepo.Limits{Files: 20}},
+		"age":   {Limits: gitrepo.Limits{Age: time.Hour}, Now: func() time.Time { return time.Now().Add(2 * time.Hour) }},
+	}
+	for name, options := range limits {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			repository := open(t, newRepositories(t, dir, options), server.Remote())
+			for range 12 {
+				w.Commit("main", map[string]string{"prod/tag.yaml": t.Name() + w.Git("rev-parse", "HEAD")})
+				mustRead(t, repository, "prod/tag.yaml")
+			}
+			if n := len(objectFiles(t, dir)); n > 30 {
+				t.Errorf("%d files in the store", n)
+			}
+		})
+	}
+	small := newRepositories(t, t.TempDir(), gitrepo.Options{Limits: gitrepo.Limits{Bytes: 100}})
+	if _, err := open(t, small, server.Remote()).Tip(within(t), "main"); err == nil || !strings.Contains(err.Error(), "the limit of a store") {
+		t.Errorf("a pack larger than the store: got %v", err)
+	}
+}
+
+// TestBusyHostIsAskedAgain: a host that is busy, and one whose answer to a push
+// is lost after the push was done, cost a retry and no second commit.
+func TestBusyHostIsAskedAgain(t *testing.T) {
+	var busy, lost atomic.Int32
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true, Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case busy.Add(-1) >= 0:
+				http.Error(w, "busy", http.StatusServiceUnavailable)
+			case strings.HasSuffix(r.URL.Path, "git-receive-pack") && r.Method == http.MethodPost && lost.Add(-1) >= 0:
+				next.ServeHTTP(&blackHole{header: http.Header{}}, r)
+				http.Error(w, "the answer is lost", http.StatusBadGateway)
+			default:
+				next.ServeHTTP(w, r)
+			}
+		})
+	}})
+	w := seed(t, server)
+	repository := open(t, newRepositories(t, t.TempDir(), gitrepo.Options{}), server.Remote())
+	busy.Store(2)
+	mustRead(t, repository, "dev/tag.yaml")
+	lost.Store(1)
+	written := mustWrite(t, repository, setTag("v2"))
+	if tip := w.Update("main"); tip != written.Revision || !written.Changed {
+		t.Errorf("tip %s, written %+v", tip, written)
+	}
+	if got := w.Subjects("main"); len(got) != 2 {
+		t.Errorf("commits %v, want one promotion", got)
+	}
+}
+
+// blackHole swallows an answer.
+type blackHole struct{ header http.Header }
+
+// Header is never sent.
+func (b *blackHole) Header() http.Header { return b.header }
+
+// Write sends nothing.
+func (*blackHole) Write(p []byte) (int, error) { return len(p), nil }
+
+// WriteHeader sends nothing.
+func (*blackHole) WriteHeader(int) {}
+
+func TestOpenRefuses(t *testing.T) {
+	const secret = "p4ss%zz" //nolint:gosec // a made-up password that url.Parse refuses
+	tests := map[string]struct {
+		remote overlays.Remote
+		want   string
+	}{
+		"unreadable URL":        {overlays.Remote{URL: "https://u:" + secret + "@host/x"}, "cannot be read"},
+		"other scheme":          {overlays.Remote{URL: "file:///tmp/x"}, `the scheme "file" is not supported`},
+		"CA":                    {overlays.Remote{URL: "https://host/x", CA: []byte("none")}, "no PEM certificate"},
+		"ssh without key":       {overlays.Remote{URL: "ssh://git@host/x"}, "no private key"},
+		"ssh, unknown host":     {overlays.Remote{URL: "ssh://git@host/x", PrivateKey: []byte("k")}, "no known_hosts"},
+		"ssh, key not readable": {overlays.Remote{URL: "ssh://git@host/x", PrivateKey: []byte(secret), KnownHosts: []byte("h")}, "private key cannot be read"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := newRepositories(t, t.TempDir(), gitrepo.Options{}).Open(within(t), test.remote)
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), secret) {
+				t.Errorf("got %v, want an error with %q and without the secret", err, test.want)
+			}
+		})
+	}
+}
+
+// TestCredentialsInTheURL are taken out of it, and not repeated in errors.
+func TestCredentialsInTheURL(t *testing.T) {
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{})
+	seed(t, server)
+	repositories := newRepositories(t, t.TempDir(), gitrepo.Options{})
+	if got := mustRead(t, open(t, repositories, overlays.Remote{URL: server.URL()}), "dev/tag.yaml"); got != "v1\n" {
+		t.Errorf("read %q", got)
+	}
+	_, err := open(t, repositories, overlays.Remote{URL: strings.Replace(server.URL(), "repository.git", "none.git", 1)}).Tip(within(t), "main")
+	if err == nil || !strings.Contains(err.Error(), "no such repository") || strings.Contains(err.Error(), gitrepotest.Password) {
+		t.Errorf("got %v", err)
+	}
+}
