@@ -23,6 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -258,6 +259,62 @@ func TestSyncAppliesAndPrunes(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{AnnotationRevision: second}, e.report()); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
+	}
+}
+
+const definition = `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: things.GROUP
+spec:
+  group: GROUP
+  scope: Namespaced
+  names: {kind: Thing, plural: things, singular: thing, listKind: ThingList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`
+
+// TestSyncAppliesInOrder has a namespace, a definition and an object of it in
+// one overlay, and then none of them.
+func TestSyncAppliesInOrder(t *testing.T) {
+	e := newEnv(t, noHook)
+	group := e.namespace + ".test.serin.dev"
+	crd := &unstructured.Unstructured{}
+	crd.SetAPIVersion("apiextensions.k8s.io/v1")
+	crd.SetKind("CustomResourceDefinition")
+	crd.SetName("things." + group)
+	t.Cleanup(func() {
+		if err := e.client.Delete(context.WithoutCancel(t.Context()), crd); err != nil {
+			t.Errorf("delete %s: %v", crd.GetName(), err)
+		}
+	})
+	e.push(map[string]string{
+		"a-thing.yaml":    "apiVersion: " + group + "/v1\nkind: Thing\nmetadata: {name: one}\nspec: {size: 1}\n",
+		"definition.yaml": strings.ReplaceAll(definition, "GROUP", group),
+		"namespace.yaml":  "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: " + e.namespace + "\n  labels: {synced: \"yes\"}\n",
+	})
+	e.mustReconcile()
+	thing := &unstructured.Unstructured{}
+	thing.SetAPIVersion(group + "/v1")
+	thing.SetKind("Thing")
+	get(e, "one", thing)
+	namespace := &corev1.Namespace{}
+	if err := e.client.Get(t.Context(), client.ObjectKey{Name: e.namespace}, namespace); err != nil || namespace.Labels["synced"] != "yes" {
+		t.Errorf("the namespace has labels %v, %v", namespace.Labels, err)
+	}
+	e.push(map[string]string{"a.yaml": configMap("a", "one")})
+	e.mustReconcile()
+	if !e.gone("one", thing) {
+		t.Error("the object that left Git is still there")
+	}
+	if err := e.client.Get(t.Context(), client.ObjectKeyFromObject(crd), crd); err != nil || crd.GetDeletionTimestamp() != nil {
+		t.Errorf("the definition was pruned: %v", err)
+	}
+	if err := e.client.Get(t.Context(), client.ObjectKey{Name: e.namespace}, namespace); err != nil || namespace.DeletionTimestamp != nil {
+		t.Errorf("the namespace was pruned: %v", err)
 	}
 }
 
