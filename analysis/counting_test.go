@@ -88,10 +88,13 @@ func scrapePods(rng *rand.Rand) scraped {
 				}
 				last = value
 			}
-			if restart && value > 0 {
-				value, last = 0, 0
-				// The next scrape of a restarted counter must show less.
-				s.Samples = append(s.Samples, analysis.Sample{Time: at(second + 0.7), Value: 0})
+			if again := float64(rng.IntN(3)); restart && again < value {
+				// A restarted counter shows less than before when scraped next.
+				value, last = again, again
+				s.Samples = append(s.Samples, analysis.Sample{Time: at(second + 0.7), Value: again})
+				if second >= 0 {
+					out.truth += again
+				}
 			}
 		}
 		out.series = append(out.series, s)

@@ -1,7 +1,6 @@
 package prometheus_test
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -60,36 +59,49 @@ func (p *pod) serve(good, bad, slow int) {
 	}
 }
 
-// startPrometheus runs the real server on loopback, scraping the pods every
-// second, until the test ends. It returns its URL.
-func startPrometheus(t *testing.T, pods ...*pod) string {
+// server is a real Prometheus on loopback.
+type server struct {
+	url     string
+	dir     string
+	address string
+	stop    func()
+}
+
+// startPrometheus runs the real server, scraping the pods every second, until
+// the test ends.
+func startPrometheus(t *testing.T, pods ...*pod) *server {
 	t.Helper()
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("%s is needed by this test: install Debian's package prometheus: %v", binary, err)
 	}
-	dir := t.TempDir()
 	var targets strings.Builder
 	for _, p := range pods {
 		fmt.Fprintf(&targets, "  - targets: [%q]\n    labels: {pod: %q}\n", strings.TrimPrefix(p.server.URL, "http://"), p.name)
 	}
 	config := "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n- job_name: work\n  static_configs:\n" + targets.String()
-	file := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	s := &server{dir: t.TempDir(), address: freeAddress(t)}
+	s.url = "http://" + s.address
+	if err := os.WriteFile(filepath.Join(s.dir, "prometheus.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cmd := exec.CommandContext(ctx, binary, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+address, "--log.level=error")
+	s.start(t)
+	t.Cleanup(func() { s.stop() })
+	return s
+}
+
+// start starts the server, again after a stop with the same data.
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command(binary, "--config.file="+filepath.Join(s.dir, "prometheus.yml"),
+		"--storage.tsdb.path="+filepath.Join(s.dir, "data"), "--web.listen-address="+s.address, "--log.level=error")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		cancel()
+	s.stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed on purpose
 	})
-	return "http://" + address
 }
 
 func freeAddress(t *testing.T) string {
@@ -126,6 +138,23 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
+// waitScraped waits until both pods were scraped a few times.
+func waitScraped(t *testing.T, client *prometheus.Client) {
+	t.Helper()
+	eventually(t, "both pods were scraped a few times", func() bool {
+		for _, name := range []string{"stable-1", "canary-1"} {
+			n, err := client.Value(t.Context(), analysis.ValueQuery{Expression: `sum(count_over_time(up{pod="` + name + `"}[1m]))`, At: time.Now()})
+			if err != nil || n < 5 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// trial is the one the tests observe.
+var trial = observe.Trial{Arms: analysis.Arms{Stable: `pod=~"stable-.*"`, Canary: `pod=~"canary-.*"`}}
+
 func checks() []analysis.Check {
 	return []analysis.Check{
 		{Name: "errors", Kind: analysis.KindRatio, Interval: 2 * time.Second, Ratio: &analysis.Ratio{
@@ -142,22 +171,11 @@ func TestGroundTruth(t *testing.T) {
 	// Counters that stood before the trial must not be counted.
 	stable.serve(1000, 10, 5)
 	canary.serve(0, 0, 0)
-	client := newClient(t, prometheus.Options{URL: startPrometheus(t, stable, canary)})
-	ctx := t.Context()
-	scraped := func() bool {
-		for _, name := range []string{"stable-1", "canary-1"} {
-			n, err := client.Value(ctx, analysis.ValueQuery{Expression: `sum(count_over_time(up{pod="` + name + `"}[1m]))`, At: time.Now()})
-			if err != nil || n < 5 {
-				return false
-			}
-		}
-		return true
-	}
-	eventually(t, "both pods were scraped a few times", scraped)
+	client := newClient(t, prometheus.Options{URL: startPrometheus(t, stable, canary).url})
+	waitScraped(t, client)
 
 	spec := analysis.Spec{Checks: checks()}
 	state := analysis.NewState(time.Now())
-	trial := observe.Trial{Arms: analysis.Arms{Stable: `pod=~"stable-.*"`, Canary: `pod=~"canary-.*"`}}
 	observer := observe.Observer{Source: client}
 	var mu sync.Mutex
 	served := map[string]analysis.Counts{}
@@ -166,7 +184,7 @@ func TestGroundTruth(t *testing.T) {
 		now := time.Now()
 		var all []analysis.Observation
 		for _, c := range spec.Checks {
-			all = append(all, observer.Due(ctx, c, trial, state, now)...)
+			all = append(all, observer.Due(t.Context(), c, trial, state, now)...)
 		}
 		state, verdict = analysis.Judge(spec, state, all, now)
 	}
@@ -207,11 +225,46 @@ func TestGroundTruth(t *testing.T) {
 	}
 }
 
+// TestOutageFreezesAndThaws kills Prometheus in the middle of a trial and
+// starts it again: the verdict freezes, never fails, and goes on counting.
+func TestOutageFreezesAndThaws(t *testing.T) {
+	stable, canary := startPod(t, "stable-1"), startPod(t, "canary-1")
+	stable.serve(10, 0, 0)
+	canary.serve(10, 0, 0)
+	prom := startPrometheus(t, stable, canary)
+	client := newClient(t, prometheus.Options{URL: prom.url})
+	waitScraped(t, client)
+	spec := analysis.Spec{Checks: checks()[:1]}
+	state := analysis.NewState(time.Now())
+	look := func() analysis.Verdict {
+		stable.serve(50, 0, 0)
+		canary.serve(5, 0, 0)
+		now := time.Now()
+		var v analysis.Verdict
+		state, v = analysis.Judge(spec, state, observe.Observer{Source: client}.Due(t.Context(), spec.Checks[0], trial, state, now), now)
+		if v.Outcome == analysis.Fail {
+			t.Fatalf("the canary failed: %+v", v)
+		}
+		return v
+	}
+	eventually(t, "the check passes", func() bool { return look().Outcome == analysis.Pass })
+	prom.stop()
+	eventually(t, "the outage freezes the clock", func() bool {
+		v := look()
+		return v.Freeze && v.Outcome == analysis.Inconclusive && v.Reason == analysis.ReasonSourceOutage
+	})
+	before := state.Checks[0].Ratio.Canary.Total
+	prom.start(t)
+	eventually(t, "the check passes again and counts on", func() bool {
+		v := look()
+		return v.Outcome == analysis.Pass && !v.Freeze && state.Checks[0].Ratio.Canary.Total > before
+	})
+}
+
 func TestErrorsAreToldApart(t *testing.T) {
 	p := startPod(t, "stable-1")
 	p.serve(1, 0, 0)
-	url := startPrometheus(t, p)
-	client := newClient(t, prometheus.Options{URL: url})
+	client := newClient(t, prometheus.Options{URL: startPrometheus(t, p).url})
 	up := func() bool {
 		n, err := client.Value(t.Context(), analysis.ValueQuery{Expression: `sum(work_requests_total)`, At: time.Now()})
 		return err == nil && n == 1

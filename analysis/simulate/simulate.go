@@ -73,12 +73,44 @@ type Result struct {
 // nothing depends on the day of the run.
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Once simulates one rollout with one seed. The spec's first check, which must
-// be a ratio or latency check, sees the traffic.
-func Once(spec analysis.Spec, sc Scenario, seed uint64) Result {
+// Judge decides over one simulated trial, window by window.
+type Judge interface {
+	// Look takes one window of both arms; it says whether the canary failed and
+	// whether it is proven good.
+	Look(w analysis.Window, stable, canary analysis.Counts) (failed, proven bool)
+	// BeginStep tells that a new step begins.
+	BeginStep(now time.Time)
+}
+
+// NewJudge makes the judge of a fresh trial out of stable's windows before it.
+type NewJudge func(past []analysis.Counts) Judge
+
+// Sequential is the product's judge: the spec's first check, which must be a
+// ratio or latency check, sees the traffic.
+func Sequential(spec analysis.Spec) NewJudge {
+	return func(past []analysis.Counts) Judge {
+		return &sequential{spec: spec, state: analysis.Learn(analysis.NewState(start), spec.Checks[0].Name, past)}
+	}
+}
+
+type sequential struct {
+	spec  analysis.Spec
+	state analysis.State
+}
+
+func (s *sequential) Look(w analysis.Window, stable, canary analysis.Counts) (failed, proven bool) {
+	var v analysis.Verdict
+	o := analysis.Observation{Check: s.spec.Checks[0].Name, Window: w, Stable: &stable, Canary: &canary}
+	s.state, v = analysis.Judge(s.spec, s.state, []analysis.Observation{o}, w.End)
+	return v.Outcome == analysis.Fail, v.Proven
+}
+
+func (s *sequential) BeginStep(now time.Time) { s.state = analysis.BeginStep(s.state, now) }
+
+// Once simulates one rollout with one seed.
+func Once(newJudge NewJudge, sc Scenario, seed uint64) Result {
 	src := &source{Traffic: sc.Traffic, rng: rand.New(rand.NewPCG(seed, 0x5e21))} //nolint:gosec // reproducible on purpose
-	check := spec.Checks[0]
-	state := learnPast(src, check, sc)
+	judge := newJudge(src.past(sc))
 	var r Result
 	age, begun := time.Duration(0), time.Duration(0)
 	for i := 0; i < len(sc.Steps); {
@@ -86,38 +118,34 @@ func Once(spec analysis.Spec, sc Scenario, seed uint64) Result {
 		stable, canary := src.window(age, sc.Interval, step.Weight/100)
 		age += sc.Interval
 		now := start.Add(age)
-		var verdict analysis.Verdict
-		state, verdict = analysis.Judge(spec, state, []analysis.Observation{{
-			Check: check.Name, Window: analysis.Window{Start: now.Add(-sc.Interval), End: now}, Stable: &stable, Canary: &canary,
-		}}, now)
+		failed, proven := judge.Look(analysis.Window{Start: now.Add(-sc.Interval), End: now}, stable, canary)
 		r.CanaryFailed += canary.Failed
 		r.At, r.Weight = age+sc.Delay, step.Weight
-		r.Proven = r.Proven || verdict.Proven
-		if verdict.Outcome == analysis.Fail {
+		r.Proven = r.Proven || proven
+		if failed {
 			r.Failed = true
 			return r
 		}
-		if age-begun >= step.For || step.UntilEvidence && verdict.Proven {
+		if age-begun >= step.For || step.UntilEvidence && proven {
 			i, begun = i+1, age
-			state = analysis.BeginStep(state, now)
+			judge.BeginStep(now)
 		}
 	}
 	return r
 }
 
-// learnPast shows the judge stable's traffic from before the trial.
-func learnPast(src *source, check analysis.Check, sc Scenario) analysis.State {
+// past draws stable's traffic from before the trial.
+func (s *source) past(sc Scenario) []analysis.Counts {
 	var past []analysis.Counts
 	for age := -sc.Past; age < 0; age += sc.Interval {
-		stable, _ := src.window(age, sc.Interval, 0)
+		stable, _ := s.window(age, sc.Interval, 0)
 		past = append(past, stable)
 	}
-	// An incident that still runs when the trial begins belongs to it too.
-	return analysis.Learn(analysis.NewState(start), check.Name, past)
+	return past
 }
 
 // Run simulates a scenario with the seeds 1 to runs, on all processors.
-func Run(spec analysis.Spec, sc Scenario, runs int) []Result {
+func Run(newJudge NewJudge, sc Scenario, runs int) []Result {
 	results := make([]Result, runs)
 	var group sync.WaitGroup
 	next := make(chan int, runs)
@@ -128,7 +156,7 @@ func Run(spec analysis.Spec, sc Scenario, runs int) []Result {
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for i := range next {
-				results[i] = Once(spec, sc, uint64(i)+1)
+				results[i] = Once(newJudge, sc, uint64(i)+1)
 			}
 		})
 	}
@@ -148,7 +176,9 @@ type Summary struct {
 	// CanaryFailed is the median number of requests the canary failed.
 	CanaryFailed float64
 	// BeforeHalf is the share of runs rolled back before the weight reached 50%.
+	// EarlyRuns is their number.
 	BeforeHalf float64
+	EarlyRuns  int
 	// Promoted is the median duration of those not rolled back.
 	Promoted time.Duration
 }
@@ -158,7 +188,6 @@ func Summarise(sc Scenario, results []Result) Summary {
 	s := Summary{Runs: len(results)}
 	var detected, promoted []time.Duration
 	var requests []float64
-	before := 0
 	for _, r := range results {
 		if !r.Failed {
 			promoted = append(promoted, r.At)
@@ -168,14 +197,14 @@ func Summarise(sc Scenario, results []Result) Summary {
 		detected = append(detected, r.At-sc.Traffic.BadFrom)
 		requests = append(requests, r.CanaryFailed)
 		if r.Weight < 50 {
-			before++
+			s.EarlyRuns++
 		}
 	}
 	s.Rate = float64(s.Failed) / float64(max(s.Runs, 1))
 	s.Low, s.High = Wilson(s.Failed, s.Runs)
 	s.Median, s.P95 = quantile(detected, 0.5), quantile(detected, 0.95)
 	s.CanaryFailed = quantile(requests, 0.5)
-	s.BeforeHalf = float64(before) / float64(max(s.Runs, 1))
+	s.BeforeHalf = float64(s.EarlyRuns) / float64(max(s.Runs, 1))
 	s.Promoted = quantile(promoted, 0.5)
 	return s
 }

@@ -1,0 +1,105 @@
+package simulate_test
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/simulate"
+)
+
+// TestSuite runs a reduced suite; `make bench` runs it in full. The seeds are
+// fixed, so it gives the same figures every time.
+func TestSuite(t *testing.T) {
+	var rows []simulate.Row
+	for _, c := range simulate.Suite() {
+		runs := 60
+		if c.Measure == simulate.FalseRollbacks {
+			// A good canary is looked at to the end of its ramp.
+			runs = 15
+		}
+		rows = append(rows, simulate.RunSuite(simulate.Sequential(simulate.DefaultSpec()), []simulate.Case{c}, runs, nil)...)
+	}
+	for _, r := range rows {
+		value, low, _ := r.Value()
+		// So few runs only show a rate far over its limit.
+		if r.Reached() || r.Case.Measure == simulate.FalseRollbacks && low <= r.Case.Limit {
+			continue
+		}
+		t.Errorf("%s: %s is %g, limit %g", r.Case.Name, r.Case.Measure, value, r.Case.Limit)
+	}
+	var out bytes.Buffer
+	if err := simulate.WriteTable(&out, rows); err != nil || strings.Count(out.String(), "\n") != len(rows)+1 {
+		t.Errorf("the table is incomplete: %v\n%s", err, out.String())
+	}
+	t.Log("\n" + out.String())
+}
+
+func scenario(traffic simulate.Traffic) simulate.Scenario {
+	return simulate.Scenario{Traffic: traffic, Steps: simulate.Ramp(5, 50, 10, 30*time.Minute), Interval: 10 * time.Second}
+}
+
+func TestSeedsReproduce(t *testing.T) {
+	sc := scenario(simulate.Traffic{RequestsPerSecond: 20, Baseline: 0.01, Canary: 0.05, Burst: 3, Incidents: 4, IncidentLength: time.Minute, IncidentRate: 0.1})
+	judge := simulate.Sequential(simulate.DefaultSpec())
+	if diff := cmp.Diff(simulate.Run(judge, sc, 20), simulate.Run(judge, sc, 20)); diff != "" {
+		t.Errorf("two runs with the same seeds differ:\n%s", diff)
+	}
+}
+
+// TestPlainRuleIsWorse shows what the sequential test is for.
+func TestPlainRuleIsWorse(t *testing.T) {
+	sc := scenario(simulate.Traffic{RequestsPerSecond: 10, Baseline: 0.005, Canary: 0.005})
+	plain := simulate.Summarise(sc, simulate.Run(simulate.PlainRule{Success: 0.99, Span: time.Minute, Failures: 1}.Judge(), sc, 100))
+	ours := simulate.Summarise(sc, simulate.Run(simulate.Sequential(simulate.DefaultSpec()), sc, 100))
+	if plain.Rate < 0.4 || ours.Rate > 0.05 {
+		t.Errorf("good canaries rolled back: plain rule %.2f (expected over 0.4), judge %.2f (expected under 0.05)", plain.Rate, ours.Rate)
+	}
+}
+
+func TestUntilEvidence(t *testing.T) {
+	sc := scenario(simulate.Traffic{RequestsPerSecond: 200, Baseline: 0.0005, Canary: 0.0005})
+	for i := range sc.Steps {
+		sc.Steps[i].UntilEvidence = true
+	}
+	s := simulate.Summarise(sc, simulate.Run(simulate.Sequential(simulate.DefaultSpec()), sc, 50))
+	if s.Failed > 0 || s.Promoted == 0 || s.Promoted > 15*time.Minute {
+		t.Errorf("with proof at hand the ramp of 30 minutes took %s, %d rolled back; want at most 15 minutes and none", s.Promoted, s.Failed)
+	}
+}
+
+func TestWilson(t *testing.T) {
+	for _, tc := range []struct {
+		hits, n   int
+		low, high float64
+	}{{0, 100, 0, 0.0370}, {50, 100, 0.4038, 0.5962}, {100, 100, 0.9630, 1}, {0, 0, 0, 1}} {
+		low, high := simulate.Wilson(tc.hits, tc.n)
+		if math.Abs(low-tc.low) > 1e-4 || math.Abs(high-tc.high) > 1e-4 {
+			t.Errorf("Wilson(%d, %d) = %.4f, %.4f; want %.4f, %.4f", tc.hits, tc.n, low, high, tc.low, tc.high)
+		}
+	}
+}
+
+func BenchmarkRollout(b *testing.B) {
+	sc := scenario(simulate.Traffic{RequestsPerSecond: 100, Baseline: 0.001, Canary: 0.001})
+	judge := simulate.Sequential(simulate.DefaultSpec())
+	for i := range b.N {
+		simulate.Once(judge, sc, uint64(i))
+	}
+}
+
+func BenchmarkVerdict(b *testing.B) {
+	spec := simulate.DefaultSpec()
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	state := analysis.NewState(began)
+	for i := range b.N {
+		now := began.Add(time.Duration(i+1) * 2 * time.Second)
+		state, _ = analysis.Judge(spec, state, []analysis.Observation{{Check: "errors", Window: analysis.Window{Start: now.Add(-2 * time.Second), End: now},
+			Stable: &analysis.Counts{Total: 190, Failed: 1}, Canary: &analysis.Counts{Total: 10}}}, now)
+	}
+}
