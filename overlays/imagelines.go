@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/overlays/internal/yamledit"
 	"go.yaml.in/yaml/v3"
 )
 
 // newField is a field that an entry of images does not have yet.
 type newField struct{ name, value string }
 
-func (f newField) String() string { return f.name + ": " + plainOrQuoted(f.value) }
+func (f newField) String() string { return f.name + ": " + yamledit.PlainOrQuoted(f.value) }
 
 // imageFields are the fields of a new entry.
 func imageFields(image environments.Image) []string {
@@ -34,20 +35,20 @@ func (k *kustomization) addFields(e *entry, fields []newField) error {
 	}
 	var last *yaml.Node
 	for _, name := range []string{"newTag", "newName", "name"} {
-		if _, last = field(e.node, name); last != nil {
+		if _, last = yamledit.Field(e.node, name); last != nil {
 			break
 		}
 	}
 	if last == nil {
-		return k.doc.errorAt(e.node, "the entry of images has its name by a merge only; write the name out")
+		return k.doc.ErrorAt(e.node, "the entry of images has its name by a merge only; write the name out")
 	}
-	at, err := k.doc.end(last)
+	at, err := k.doc.End(last)
 	if err != nil {
 		return err
 	}
 	if e.node.Style&yaml.FlowStyle != 0 {
 		for _, f := range fields {
-			k.doc.splices = append(k.doc.splices, splice{from: at, to: at, text: ", " + f.String()})
+			k.doc.Splice(at, at, ", "+f.String())
 		}
 		return nil
 	}
@@ -56,21 +57,21 @@ func (k *kustomization) addFields(e *entry, fields []newField) error {
 	for _, f := range fields {
 		lines = append(lines, indent+f.String())
 	}
-	k.doc.insertLines(k.doc.lineEnd(at), lines...)
+	k.doc.InsertLines(k.doc.LineEnd(at), lines...)
 	return nil
 }
 
 // remove takes a field out of an entry, with its line.
 func (k *kustomization) remove(e *entry, key, value *yaml.Node) error {
-	from, err := k.doc.offset(key)
+	from, err := k.doc.Offset(key)
 	if err != nil {
 		return err
 	}
-	to, err := k.doc.end(value)
+	to, err := k.doc.End(value)
 	if err != nil {
 		return err
 	}
-	src := k.doc.src
+	src := k.doc.Src
 	index := slices.Index(e.node.Content, key)
 	switch {
 	case e.node.Style&yaml.FlowStyle != 0:
@@ -82,20 +83,20 @@ func (k *kustomization) remove(e *entry, key, value *yaml.Node) error {
 		case bytes.HasPrefix(after, []byte(",")):
 			to = len(src) - len(bytes.TrimLeft(after[1:], " \t\r\n"))
 		}
-	case len(bytes.TrimSpace(src[k.doc.lineStart(from):from])) == 0:
-		from, to = k.doc.lineStart(from), k.doc.lineEnd(to)
+	case len(bytes.TrimSpace(src[k.doc.LineStart(from):from])) == 0:
+		from, to = k.doc.LineStart(from), k.doc.LineEnd(to)
 	case index+2 < len(e.node.Content):
 		// The field shares the line of the dash: the next one moves up.
-		if to, err = k.doc.offset(e.node.Content[index+2]); err != nil {
+		if to, err = k.doc.Offset(e.node.Content[index+2]); err != nil {
 			return err
 		}
 		if bytes.ContainsRune(src[from:to], '#') {
-			return k.doc.errorAt(key, "%s begins its entry and has a comment, so it cannot be taken out safely; write name first", key.Value)
+			return k.doc.ErrorAt(key, "%s begins its entry and has a comment, so it cannot be taken out safely; write name first", key.Value)
 		}
 	default:
-		return k.doc.errorAt(key, "%s is all that the entry of images has", key.Value)
+		return k.doc.ErrorAt(key, "%s is all that the entry of images has", key.Value)
 	}
-	k.doc.splices = append(k.doc.splices, splice{from: from, to: to})
+	k.doc.Splice(from, to, "")
 	return nil
 }
 
@@ -112,7 +113,7 @@ func (k *kustomization) add(images []environments.Image) error {
 		return k.addToFlow(images)
 	}
 	last := k.list.Content[len(k.list.Content)-1]
-	end, err := k.doc.end(last)
+	end, err := k.doc.End(last)
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (k *kustomization) add(images []environments.Image) error {
 	for _, image := range images {
 		lines = append(lines, blockEntry(k.list.Column-1, last.Column-k.list.Column, image)...)
 	}
-	k.doc.insertLines(k.doc.lineEnd(end), lines...)
+	k.doc.InsertLines(k.doc.LineEnd(end), lines...)
 	return nil
 }
 
@@ -141,63 +142,63 @@ func blockEntry(indent, gap int, image environments.Image) []string {
 // addList writes the field images at the end of the file.
 func (k *kustomization) addList(images []environments.Image) error {
 	if k.root.Style&yaml.FlowStyle != 0 {
-		return k.doc.errorAt(k.root, "the kustomization is written as {...}; write it in block style, one field a line")
+		return k.doc.ErrorAt(k.root, "the kustomization is written as {...}; write it in block style, one field a line")
 	}
 	indent := k.root.Column - 1
 	lines := []string{strings.Repeat(" ", indent) + "images:"}
 	for _, image := range images {
 		lines = append(lines, blockEntry(indent, 2, image)...)
 	}
-	k.doc.insertLines(k.endOfDocument(), lines...)
+	k.doc.InsertLines(k.endOfDocument(), lines...)
 	return nil
 }
 
 // endOfDocument is the end of the file, or the line "..." that ends the document.
 func (k *kustomization) endOfDocument() int {
-	for i, start := range k.doc.lines {
+	for i, start := range k.doc.Lines() {
 		if i+1 < k.root.Line {
 			continue
 		}
-		if rest := k.doc.src[start:]; bytes.HasPrefix(rest, []byte("...")) && (len(rest) == 3 || strings.ContainsRune(" \t\r\n", rune(rest[3]))) {
+		if rest := k.doc.Src[start:]; bytes.HasPrefix(rest, []byte("...")) && (len(rest) == 3 || strings.ContainsRune(" \t\r\n", rune(rest[3]))) {
 			return start
 		}
 	}
-	return len(k.doc.src)
+	return len(k.doc.Src)
 }
 
 // fillNull writes the entries below an "images:" that has no value.
 func (k *kustomization) fillNull(images []environments.Image) error {
-	_, end, err := k.doc.span(k.key)
+	_, end, err := k.doc.Span(k.key)
 	if err != nil {
 		return err
 	}
 	if k.list.Value != "" {
-		return k.doc.errorAt(k.list, "images is %s; write a list, or take the field out", k.list.Value)
+		return k.doc.ErrorAt(k.list, "images is %s; write a list, or take the field out", k.list.Value)
 	}
 	var lines []string
 	for _, image := range images {
 		lines = append(lines, blockEntry(k.key.Column-1, 2, image)...)
 	}
-	k.doc.insertLines(k.doc.lineEnd(end), lines...)
+	k.doc.InsertLines(k.doc.LineEnd(end), lines...)
 	return nil
 }
 
 // addToFlow writes the entries at the end of a list in brackets.
 func (k *kustomization) addToFlow(images []environments.Image) error {
-	end, err := k.doc.end(k.list)
+	end, err := k.doc.End(k.list)
 	if err != nil {
 		return err
 	}
 	at, lead := end-1, ""
 	if n := len(k.list.Content); n > 0 {
-		if at, err = k.doc.end(k.list.Content[n-1]); err != nil {
+		if at, err = k.doc.End(k.list.Content[n-1]); err != nil {
 			return err
 		}
 		lead = ", "
 	}
 	for _, image := range images {
 		text := lead + "{" + strings.Join(imageFields(image), ", ") + "}"
-		k.doc.splices = append(k.doc.splices, splice{from: at, to: at, text: text})
+		k.doc.Splice(at, at, text)
 		lead = ", "
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/overlays/internal/confined"
+	"github.com/serin-gitops/serin/overlays/internal/yamledit"
 	"go.yaml.in/yaml/v3"
 	sigsyaml "sigs.k8s.io/yaml"
 )
@@ -22,9 +24,6 @@ var (
 	tagPattern        = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 	digestPattern     = regexp.MustCompile(`^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}$`)
 )
-
-// kustomizationNames are the names that kustomize looks for in a directory.
-var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
 // SetImages sets newTag and digest of the images in the kustomization of dir,
 // and leaves every other byte of the file as it is. An entry belongs to an
@@ -52,10 +51,10 @@ func SetImages(files fs.FS, dir string, images []environments.Image) ([]File, er
 	if err := k.set(images); err != nil {
 		return nil, err
 	}
-	if len(k.doc.splices) == 0 {
+	if !k.doc.Edited() {
 		return nil, nil
 	}
-	after, err := k.doc.bytes()
+	after, err := k.doc.Bytes()
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +125,7 @@ func validImage(image environments.Image) error {
 // readKustomization finds the one kustomization file of a directory.
 func readKustomization(files fs.FS, dir string) (name string, content []byte, err error) {
 	dir = path.Clean(strings.TrimPrefix(dir, "/"))
-	for _, candidate := range kustomizationNames {
+	for _, candidate := range confined.KustomizationNames {
 		file := path.Join(dir, candidate)
 		src, err := fs.ReadFile(files, file)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -148,7 +147,7 @@ func readKustomization(files fs.FS, dir string) (name string, content []byte, er
 
 // kustomization is a kustomization file under edit.
 type kustomization struct {
-	doc  *document
+	doc  *yamledit.Document
 	root *yaml.Node
 	// key and list are the field images; nil where the file has none.
 	key, list *yaml.Node
@@ -163,32 +162,32 @@ type entry struct {
 }
 
 func parseKustomization(name string, src []byte) (*kustomization, error) {
-	doc, err := parseDocument(name, src)
+	doc, err := yamledit.Parse(name, src)
 	if err != nil {
 		return nil, err
 	}
-	if len(doc.docs) != 1 || doc.docs[0].Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s: a kustomization is one YAML map, this file has %d documents", name, len(doc.docs))
+	if len(doc.Roots) != 1 || doc.Roots[0].Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("%s: a kustomization is one YAML map, this file has %d documents", name, len(doc.Roots))
 	}
-	k := &kustomization{doc: doc, root: doc.docs[0]}
-	k.key, k.list = field(k.root, "images")
+	k := &kustomization{doc: doc, root: doc.Roots[0]}
+	k.key, k.list = yamledit.Field(k.root, "images")
 	if k.list == nil {
 		return k, nil
 	}
 	switch {
 	case k.list.Kind == yaml.AliasNode:
-		return nil, doc.errorAt(k.list, "images is the alias *%s, which cannot be edited safely; write the list out", k.list.Value)
+		return nil, doc.ErrorAt(k.list, "images is the alias *%s, which cannot be edited safely; write the list out", k.list.Value)
 	case k.list.Kind == yaml.ScalarNode && k.list.Tag == "!!null":
 		return k, nil
 	case k.list.Kind != yaml.SequenceNode:
-		return nil, doc.errorAt(k.list, "images is not a list")
+		return nil, doc.ErrorAt(k.list, "images is not a list")
 	}
 	for _, node := range k.list.Content {
 		if node.Kind == yaml.AliasNode {
-			return nil, doc.errorAt(node, "an entry of images is the alias *%s, which cannot be edited safely; write the entry out", node.Value)
+			return nil, doc.ErrorAt(node, "an entry of images is the alias *%s, which cannot be edited safely; write the entry out", node.Value)
 		}
 		if node.Kind != yaml.MappingNode {
-			return nil, doc.errorAt(node, "an entry of images is not a map")
+			return nil, doc.ErrorAt(node, "an entry of images is not a map")
 		}
 		if err := uniqueKeys(doc, node); err != nil {
 			return nil, err
@@ -198,26 +197,16 @@ func parseKustomization(name string, src []byte) (*kustomization, error) {
 	return k, nil
 }
 
-func uniqueKeys(doc *document, node *yaml.Node) error {
+func uniqueKeys(doc *yamledit.Document, node *yaml.Node) error {
 	seen := map[string]bool{}
 	for i := 0; i < len(node.Content); i += 2 {
 		key := node.Content[i]
 		if seen[key.Value] {
-			return doc.errorAt(key, "%s is there twice, keep one", key.Value)
+			return doc.ErrorAt(key, "%s is there twice, keep one", key.Value)
 		}
 		seen[key.Value] = true
 	}
 	return nil
-}
-
-// field finds a field that a map states itself.
-func field(node *yaml.Node, name string) (key, value *yaml.Node) {
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == name && node.Content[i].Kind == yaml.ScalarNode {
-			return node.Content[i], node.Content[i+1]
-		}
-	}
-	return nil, nil
 }
 
 // value is a field's value as a reader sees it: aliases followed, merged maps
@@ -239,10 +228,10 @@ func lookup(node *yaml.Node, name string, depth int) string {
 		}
 		return ""
 	}
-	if _, value := field(node, name); value != nil {
+	if _, value := yamledit.Field(node, name); value != nil {
 		return scalarValue(value)
 	}
-	if _, merged := field(node, "<<"); merged != nil {
+	if _, merged := yamledit.Field(node, "<<"); merged != nil {
 		return lookup(merged, name, depth+1)
 	}
 	return ""
@@ -295,7 +284,7 @@ func (k *kustomization) set(images []environments.Image) error {
 func (k *kustomization) setEntry(e *entry, image environments.Image, aliases bool, edited map[*yaml.Node]string) error {
 	var lines []newField
 	for _, f := range []newField{{"newTag", image.Tag}, {"digest", string(image.Digest)}} {
-		key, value := field(e.node, f.name)
+		key, value := yamledit.Field(e.node, f.name)
 		if value != nil && (value.Kind == yaml.AliasNode) != aliases {
 			continue
 		}
@@ -318,7 +307,7 @@ func (k *kustomization) setEntry(e *entry, image environments.Image, aliases boo
 			if current == f.value && (value.ShortTag() == "!!str" || value.Kind == yaml.AliasNode) {
 				continue
 			}
-			if err := k.doc.setScalar(key, value, f.value); err != nil {
+			if err := k.doc.SetScalar(key, value, f.value); err != nil {
 				return err
 			}
 			edited[value] = f.value
@@ -333,11 +322,11 @@ func (k *kustomization) setEntry(e *entry, image environments.Image, aliases boo
 // check reads the edited file again and compares it with what was intended:
 // the last guard against an edit that changes anything else.
 func (k *kustomization) check(after []byte, images []environments.Image) error {
-	want, err := decodeKustomization(k.doc.path, k.doc.src)
+	want, err := decodeKustomization(k.doc.Path, k.doc.Src)
 	if err != nil {
 		return err
 	}
-	got, err := decodeKustomization(k.doc.path, after)
+	got, err := decodeKustomization(k.doc.Path, after)
 	if err != nil {
 		return fmt.Errorf("the edit would break the file: %w", err)
 	}
@@ -346,9 +335,9 @@ func (k *kustomization) check(after []byte, images []environments.Image) error {
 		return nil
 	}
 	for _, node := range k.anchored {
-		return k.doc.errorAt(node, "the value holds the anchor &%s, and what refers to it would change as well; write the values out", node.Anchor)
+		return k.doc.ErrorAt(node, "the value holds the anchor &%s, and what refers to it would change as well; write the values out", node.Anchor)
 	}
-	return fmt.Errorf("%s: images cannot be edited without changing other fields; write its entries in plain block style, one field a line", k.doc.path)
+	return fmt.Errorf("%s: images cannot be edited without changing other fields; write its entries in plain block style, one field a line", k.doc.Path)
 }
 
 func decodeKustomization(name string, src []byte) (map[string]any, error) {

@@ -10,6 +10,8 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/serin-gitops/serin/overlays/internal/confined"
 )
 
 // rendering is held while kustomize runs: it keeps the OpenAPI schema of the
@@ -31,13 +33,13 @@ func Render(files fs.FS, dir string) (Manifests, error) {
 	}
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionUnspecified
-	// The whole repository may be read, as Flux and Argo CD allow it; readOnly
+	// The whole repository may be read, as Flux and Argo CD allow it; the view
 	// keeps kustomize inside.
 	options.LoadRestrictions = types.LoadRestrictionsNone
-	view := &readOnly{files: files}
-	resources, err := runKustomize(krusty.MakeKustomizer(options), view, path.Join(mount, dir))
-	if view.refusal != nil {
-		return Manifests{}, fmt.Errorf("render %s: %w", dir, view.refusal)
+	view := confined.New(files)
+	resources, err := runKustomize(krusty.MakeKustomizer(options), view, path.Join(confined.Mount, dir))
+	if refusal := view.Refusal(); refusal != nil {
+		return Manifests{}, fmt.Errorf("render %s: %w", dir, refusal)
 	}
 	if err != nil {
 		return Manifests{}, fmt.Errorf("render %s: %s", dir, relative(err))
@@ -46,7 +48,7 @@ func Render(files fs.FS, dir string) (Manifests, error) {
 }
 
 // runKustomize keeps a panic of kustomize on odd input from ending the process.
-func runKustomize(k *krusty.Kustomizer, view *readOnly, dir string) (resources resmap.ResMap, err error) {
+func runKustomize(k *krusty.Kustomizer, view *confined.FS, dir string) (resources resmap.ResMap, err error) {
 	rendering.Lock()
 	defer rendering.Unlock()
 	defer func() {
@@ -59,7 +61,7 @@ func runKustomize(k *krusty.Kustomizer, view *readOnly, dir string) (resources r
 
 // relative is the error's text with paths as the repository has them.
 func relative(err error) string {
-	return strings.ReplaceAll(strings.ReplaceAll(err.Error(), mount+"/", ""), mount, ".")
+	return strings.ReplaceAll(strings.ReplaceAll(err.Error(), confined.Mount+"/", ""), confined.Mount, ".")
 }
 
 func manifestsOf(dir string, resources resmap.ResMap) (Manifests, error) {

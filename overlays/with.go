@@ -29,6 +29,9 @@ type withEdits struct {
 // Open opens the edited file where there is one.
 func (w withEdits) Open(name string) (fs.File, error) {
 	if content, ok := w.edited[name]; ok {
+		if content == nil {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		}
 		return &editedFile{Reader: bytes.NewReader(content), info: editedInfo{path.Base(name), int64(len(content))}}, nil
 	}
 	return w.files.Open(name)

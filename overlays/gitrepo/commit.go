@@ -14,6 +14,7 @@ import (
 	"github.com/go-git/go-git/v5/storage/memory"
 
 	"github.com/serin-gitops/serin/overlays"
+	"github.com/serin-gitops/serin/overlays/gitrepo/internal/trees"
 )
 
 var errNoAuthor = errors.New("the author has no name or no e-mail address, or one that Git cannot hold")
@@ -37,8 +38,8 @@ func encodePack(writes []plumbing.EncodedObject) ([]byte, error) {
 }
 
 // newCommit makes a commit object.
-func (o *objects) newCommit(change overlays.Change, tree plumbing.Hash, parents ...plumbing.Hash) (plumbing.Hash, error) {
-	author := object.Signature{Name: oneLine(change.Author.Name), Email: oneLine(change.Author.Email), When: change.When}
+func newCommit(o *trees.Objects, change overlays.Change, tree plumbing.Hash, parents ...plumbing.Hash) (plumbing.Hash, error) {
+	author := object.Signature{Name: strip(change.Author.Name), Email: strip(change.Author.Email), When: change.When}
 	commit := &object.Commit{
 		Author: author, Committer: author,
 		Message:  message(change),
@@ -55,7 +56,7 @@ func (o *objects) newCommit(change overlays.Change, tree plumbing.Hash, parents 
 	if err := commit.Encode(encoded); err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("make a commit: %w", err)
 	}
-	return o.putObject(encoded), nil
+	return o.PutObject(encoded), nil
 }
 
 // sign signs the commit's bytes; Git keeps GPG and SSH signatures in the same
@@ -80,15 +81,18 @@ func sign(commit *object.Commit, signer overlays.Signer) (string, error) {
 	return strings.TrimRight(string(signature), "\n") + "\n", nil
 }
 
+// strip puts a text on one line.
+func strip(text string) string { return strings.Join(strings.Fields(text), " ") }
+
 // message is subject, body and trailers, a blank line between them.
 func message(change overlays.Change) string {
-	parts := []string{oneLine(change.Subject)}
+	parts := []string{strip(change.Subject)}
 	if body := strings.TrimSpace(strings.ReplaceAll(change.Body, "\r\n", "\n")); body != "" {
 		parts = append(parts, body)
 	}
 	var trailers []string
 	for _, trailer := range change.Trailers {
-		trailers = append(trailers, trailer.Key+": "+strings.Join(strings.Fields(trailer.Value), " "))
+		trailers = append(trailers, trailer.Key+": "+strip(trailer.Value))
 	}
 	if len(trailers) > 0 {
 		parts = append(parts, strings.Join(trailers, "\n"))

@@ -32,11 +32,11 @@ func (r *repository) mergeOnce(ctx context.Context, target, source string, chang
 		return overlays.Written{}, err
 	}
 	l := &line{repo: r, objects: r.objectsOf(to), head: to}
-	into, err := l.objects.commit(to)
+	into, err := l.objects.Commit(to)
 	if err != nil {
 		return overlays.Written{}, err
 	}
-	proposed, err := l.objects.commit(from)
+	proposed, err := l.objects.Commit(from)
 	if err != nil {
 		return overlays.Written{}, err
 	}
@@ -45,7 +45,7 @@ func (r *repository) mergeOnce(ctx context.Context, target, source string, chang
 		return nothing, nil
 	}
 	if slices.Contains(proposed.ParentHashes, to) {
-		paths, err := l.objects.differing(ctx, into.TreeHash, proposed.TreeHash)
+		paths, err := l.objects.Differing(ctx, into.TreeHash, proposed.TreeHash)
 		if err != nil {
 			return overlays.Written{}, err
 		}

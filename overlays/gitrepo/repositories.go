@@ -7,26 +7,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/serin-gitops/serin/overlays"
+	"github.com/serin-gitops/serin/overlays/gitrepo/internal/store"
+	"github.com/serin-gitops/serin/overlays/gitrepo/internal/wire"
 )
 
 // Limits bound one store on disk. Above any of them the store is created anew.
-type Limits struct {
-	// Bytes on disk; 1 GiB when zero.
-	Bytes int64
-	// Files on disk; 4,000 when zero.
-	Files int
-	// Age since it was created; 7 days when zero.
-	Age time.Duration
-	// Blob is the largest object that is read into memory; 32 MiB when zero.
-	Blob int64
-}
+type Limits = store.Limits
 
 // Options of New.
 type Options struct {
@@ -52,12 +42,7 @@ var _ overlays.Repositories = (*Repositories)(nil)
 // it: each takes stores of its own.
 func New(dir string, options Options) *Repositories {
 	options.Timeout = cmp.Or(options.Timeout, 2*time.Minute)
-	options.Limits = Limits{
-		Bytes: cmp.Or(options.Limits.Bytes, 1<<30),
-		Files: cmp.Or(options.Limits.Files, 4000),
-		Age:   cmp.Or(options.Limits.Age, 7*24*time.Hour),
-		Blob:  cmp.Or(options.Limits.Blob, 32<<20),
-	}
+	options.Limits = options.Limits.OrDefaults()
 	if options.Now == nil {
 		options.Now = time.Now
 	}
@@ -74,14 +59,14 @@ func (r *Repositories) Open(_ context.Context, remote overlays.Remote) (overlays
 	if repo, ok := r.open[key]; ok {
 		return repo, nil
 	}
-	dialled, err := dial(remote, r.options.Timeout)
+	dialled, err := wire.Dial(remote, r.options.Timeout)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.prune(); err != nil {
+	if err := store.Prune(r.dir, r.options.Limits.Age, r.options.Now()); err != nil {
 		return nil, err
 	}
-	s, err := openStore(r.dir, key, r.options.Limits)
+	s, err := store.Open(r.dir, key, r.options.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +81,7 @@ func (r *Repositories) Close() error {
 	defer r.mu.Unlock()
 	var errs []error
 	for key, repo := range r.open {
-		errs = append(errs, repo.store.close())
+		errs = append(errs, repo.store.Close())
 		delete(r.open, key)
 	}
 	return errors.Join(errs...)
@@ -114,33 +99,4 @@ func keyOf(remote overlays.Remote) string {
 		_, _ = hash.Write(part)
 	}
 	return hex.EncodeToString(hash.Sum(nil))[:32]
-}
-
-// prune removes stores whose credentials or remotes are no longer in use.
-func (r *Repositories) prune() error {
-	entries, err := os.ReadDir(r.dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("git stores: %w", err)
-	}
-	for _, entry := range entries {
-		info, err := entry.Info()
-		if err != nil || !entry.IsDir() || r.options.Now().Sub(info.ModTime()) <= r.options.Limits.Age {
-			continue
-		}
-		dir := filepath.Join(r.dir, entry.Name())
-		lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0o600)
-		if err != nil {
-			continue
-		}
-		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			err = os.RemoveAll(dir)
-		}
-		if err = errors.Join(err, lock.Close()); err != nil {
-			return fmt.Errorf("git stores: %w", err)
-		}
-	}
-	return nil
 }

@@ -13,12 +13,15 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/serin-gitops/serin/overlays"
+	"github.com/serin-gitops/serin/overlays/gitrepo/internal/store"
+	"github.com/serin-gitops/serin/overlays/gitrepo/internal/trees"
+	"github.com/serin-gitops/serin/overlays/gitrepo/internal/wire"
 )
 
 // repository is overlays.Repository for one remote.
 type repository struct {
-	remote  *remote
-	store   *store
+	remote  *wire.Remote
+	store   *store.Store
 	flights singleflight.Group
 	// now is the clock that a store's age is measured with.
 	now func() time.Time
@@ -26,7 +29,7 @@ type repository struct {
 	mu     sync.Mutex
 	queues map[string]*queue
 	// caps are the server's capabilities as last advertised.
-	caps advertisement
+	caps wire.Advertisement
 	// noHashes: the server was seen to refuse objects by their hash.
 	noHashes bool
 }
@@ -34,10 +37,10 @@ type repository struct {
 var _ overlays.Repository = (*repository)(nil)
 
 // refs asks the server and remembers what it can.
-func (r *repository) refs(ctx context.Context) (advertisement, error) {
-	a, err := r.remote.refs(ctx)
+func (r *repository) refs(ctx context.Context) (wire.Advertisement, error) {
+	a, err := r.remote.Refs(ctx)
 	if err != nil {
-		return advertisement{}, err
+		return wire.Advertisement{}, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,12 +48,17 @@ func (r *repository) refs(ctx context.Context) (advertisement, error) {
 	return a, nil
 }
 
+// objectsOf reads a tip.
+func (r *repository) objectsOf(tip plumbing.Hash) *trees.Objects {
+	return trees.New(trees.Source{Store: r.store, Fetch: r.fetchObjects}, tip)
+}
+
 // blobless says whether contents can be left out and asked for later.
-func (r *repository) blobless(a advertisement) bool {
+func (r *repository) blobless(a wire.Advertisement) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.noHashes && a.can(capability.Filter) &&
-		(a.can(capability.AllowReachableSHA1InWant) || a.can(capability.AllowTipSHA1InWant))
+	return !r.noHashes && a.Can(capability.Filter) &&
+		(a.Can(capability.AllowReachableSHA1InWant) || a.Can(capability.AllowTipSHA1InWant))
 }
 
 // Tip reads a branch.
@@ -73,50 +81,50 @@ func (r *repository) Tip(ctx context.Context, branch string) (overlays.Tip, erro
 // mending does something again on a new store when the store is damaged.
 func (r *repository) mending(do func() error) error {
 	err := do()
-	if !errors.Is(err, errDamaged) {
+	if !errors.Is(err, store.ErrDamaged) {
 		return err
 	}
-	if err := r.store.reset(); err != nil {
+	if err := r.store.Reset(); err != nil {
 		return err
 	}
 	return do()
 }
 
 // newest is the tip of a branch, fetched if it is new, and what the server said.
-func (r *repository) newest(ctx context.Context, branch string) (plumbing.Hash, advertisement, error) {
+func (r *repository) newest(ctx context.Context, branch string) (plumbing.Hash, wire.Advertisement, error) {
 	a, err := r.refs(ctx)
 	if err != nil {
 		return plumbing.ZeroHash, a, err
 	}
-	hash, ok := a.branches[branch]
+	hash, ok := a.Branches[branch]
 	if !ok {
-		return plumbing.ZeroHash, a, fmt.Errorf("%s: branch %s: %w", r.remote.name, branch, overlays.ErrNoBranch)
+		return plumbing.ZeroHash, a, fmt.Errorf("%s: branch %s: %w", r.remote.Name, branch, overlays.ErrNoBranch)
 	}
 	return hash, a, r.ensure(ctx, a, branch, hash)
 }
 
 // ensure fetches a commit with all its trees, once for all who ask.
-func (r *repository) ensure(ctx context.Context, a advertisement, branch string, hash plumbing.Hash) error {
-	if r.store.has(hash) {
+func (r *repository) ensure(ctx context.Context, a wire.Advertisement, branch string, hash plumbing.Hash) error {
+	if r.store.Has(hash) {
 		return nil
 	}
 	_, err, _ := r.flights.Do(hash.String(), func() (any, error) {
-		if r.store.has(hash) {
+		if r.store.Has(hash) {
 			return nil, nil
 		}
-		if err := r.store.tidy(r.now()); err != nil {
+		if err := r.store.Tidy(r.now()); err != nil {
 			return nil, err
 		}
-		w := want{hashes: []plumbing.Hash{hash}, haves: r.store.known(), shallow: a.can(capability.Shallow), blobless: r.blobless(a)}
-		if !w.blobless {
+		w := wire.Want{Hashes: []plumbing.Hash{hash}, Haves: r.store.Known(), Shallow: a.Can(capability.Shallow), Blobless: r.blobless(a)}
+		if !w.Blobless {
 			// What the haves' commits have is known for their trees only.
-			w.haves = nil
+			w.Haves = nil
 		}
 		// Others may wait for this fetch, so it does not end with the one who began it.
-		if err := r.remote.fetch(context.WithoutCancel(ctx), a, w, r.store.addPack); err != nil {
+		if err := r.remote.Fetch(context.WithoutCancel(ctx), a, w, r.store.AddPack); err != nil {
 			return nil, err
 		}
-		return nil, r.store.keep(branch, hash)
+		return nil, r.store.Keep(branch, hash)
 	})
 	return err
 }
@@ -128,8 +136,8 @@ func (r *repository) fetchObjects(ctx context.Context, tip plumbing.Hash, kind p
 	a := r.caps
 	r.mu.Unlock()
 	if r.blobless(a) {
-		w := want{hashes: hashes, blobless: kind == plumbing.TreeObject}
-		err := r.remote.fetch(ctx, a, w, r.store.addPack)
+		w := wire.Want{Hashes: hashes, Blobless: kind == plumbing.TreeObject}
+		err := r.remote.Fetch(ctx, a, w, r.store.AddPack)
 		if err == nil || ctx.Err() != nil || errors.Is(err, overlays.ErrUnauthorized) {
 			return err
 		}
@@ -140,8 +148,8 @@ func (r *repository) fetchObjects(ctx context.Context, tip plumbing.Hash, kind p
 		}
 	}
 	_, err, _ := r.flights.Do("whole "+tip.String(), func() (any, error) {
-		w := want{hashes: []plumbing.Hash{tip}, shallow: a.can(capability.Shallow)}
-		return nil, r.remote.fetch(context.WithoutCancel(ctx), a, w, r.store.addPack)
+		w := wire.Want{Hashes: []plumbing.Hash{tip}, Shallow: a.Can(capability.Shallow)}
+		return nil, r.remote.Fetch(context.WithoutCancel(ctx), a, w, r.store.AddPack)
 	})
 	return err
 }
@@ -149,17 +157,17 @@ func (r *repository) fetchObjects(ctx context.Context, tip plumbing.Hash, kind p
 // tipOf describes a commit that is in the store.
 func (r *repository) tipOf(ctx context.Context, hash plumbing.Hash) (overlays.Tip, error) {
 	objects := r.objectsOf(hash)
-	commit, err := objects.commit(hash)
+	commit, err := objects.Commit(hash)
 	if err != nil {
 		return overlays.Tip{}, err
 	}
-	if _, err := objects.tree(ctx, commit.TreeHash); err != nil {
+	if _, err := objects.Tree(ctx, commit.TreeHash); err != nil {
 		return overlays.Tip{}, err
 	}
 	return overlays.Tip{
 		Revision: overlays.Revision(hash.String()),
 		Parents:  revisions(commit.ParentHashes),
-		Files:    &files{ctx: context.WithoutCancel(ctx), objects: objects, root: commit.TreeHash},
+		Files:    trees.NewFiles(context.WithoutCancel(ctx), objects, commit.TreeHash),
 		Author:   overlays.Identity{Name: commit.Author.Name, Email: commit.Author.Email},
 		When:     commit.Author.When,
 		Message:  commit.Message,
@@ -182,7 +190,7 @@ func (r *repository) Branches(ctx context.Context, prefix string) (map[string]ov
 		return nil, err
 	}
 	branches := map[string]overlays.Revision{}
-	for branch, hash := range a.branches {
+	for branch, hash := range a.Branches {
 		if strings.HasPrefix(branch, prefix) {
 			branches[branch] = overlays.Revision(hash.String())
 		}
@@ -199,5 +207,5 @@ func (r *repository) DeleteBranch(ctx context.Context, branch string, expected o
 	if old.IsZero() {
 		return fmt.Errorf("delete branch %s: the expected revision %q is not a commit hash", branch, expected)
 	}
-	return r.remote.push(ctx, branch, old, plumbing.ZeroHash, nil)
+	return r.remote.Push(ctx, branch, old, plumbing.ZeroHash, nil)
 }

@@ -310,7 +310,7 @@ func (*blackHole) Write(p []byte) (int, error) { return len(p), nil }
 func (*blackHole) WriteHeader(int) {}
 
 func TestOpenRefuses(t *testing.T) {
-	const secret = "p4ss%zz" //nolint:gosec // a made-up password that url.Parse refuses
+	const secret = "p4ss%zz"
 	tests := map[string]struct {
 		remote overlays.Remote
 		want   string

@@ -9,6 +9,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/serin-gitops/serin/overlays"
+	"github.com/serin-gitops/serin/overlays/gitrepo/internal/store"
+	"github.com/serin-gitops/serin/overlays/gitrepo/internal/trees"
+	"github.com/serin-gitops/serin/overlays/gitrepo/internal/wire"
 )
 
 const (
@@ -174,27 +177,27 @@ func (r *repository) append(ctx context.Context, branch string, jobs []*job) ([]
 // publish pushes a line of commits and keeps its objects. When the answer to
 // the push was lost, the branch tells what became of it.
 func (r *repository) publish(ctx context.Context, branch string, old plumbing.Hash, l *line) error {
-	pack, err := l.objects.pack()
+	pack, err := encodePack(l.objects.Writes())
 	if err != nil {
 		return err
 	}
-	err = r.remote.push(ctx, branch, old, l.head, pack)
+	err = r.remote.Push(ctx, branch, old, l.head, pack)
 	if err != nil {
 		a, refsErr := r.refs(ctx)
 		switch {
 		case refsErr != nil:
 			return err
-		case a.branches[branch] == l.head:
-		case a.branches[branch] != old && !errors.Is(err, overlays.ErrProtected):
-			return r.remote.moved(branch, "another commit came first")
+		case a.Branches[branch] == l.head:
+		case a.Branches[branch] != old && !errors.Is(err, overlays.ErrProtected):
+			return r.remote.Moved(branch, "another commit came first")
 		default:
 			return err
 		}
 	}
-	if r.store.addObjects(l.objects.writes) == nil {
+	if r.store.AddObjects(l.objects.Writes()) == nil {
 		// It is pushed, whatever becomes of the store: what is not kept there is
 		// fetched again.
-		_ = r.store.keep(branch, l.head, l.commits...)
+		_ = r.store.Keep(branch, l.head, l.commits...)
 	}
 	return nil
 }
@@ -202,7 +205,7 @@ func (r *repository) publish(ctx context.Context, branch string, old plumbing.Ha
 // line is a row of new commits.
 type line struct {
 	repo    *repository
-	objects *objects
+	objects *trees.Objects
 	head    plumbing.Hash
 	commits []plumbing.Hash
 	written []overlays.Written
@@ -213,12 +216,12 @@ type line struct {
 func (l *line) applyAll(ctx context.Context, jobs []*job) ([]*job, error) {
 	var stay []*job
 	for i, j := range jobs {
-		made := l.objects.made()
+		made := l.objects.Made()
 		written, err := l.apply(ctx, j.change)
 		var failed *editError
 		switch {
 		case errors.As(err, &failed):
-			l.objects.drop(made)
+			l.objects.Drop(made)
 			j.end(overlays.Written{}, failed.err)
 			continue
 		case err != nil:
@@ -242,7 +245,7 @@ func (e *editError) Unwrap() error { return e.err }
 // apply makes one commit upon the head.
 func (l *line) apply(ctx context.Context, change overlays.Change, more ...plumbing.Hash) (overlays.Written, error) {
 	parent := l.head
-	at, err := l.objects.commit(parent)
+	at, err := l.objects.Commit(parent)
 	if err != nil {
 		return overlays.Written{}, err
 	}
@@ -254,7 +257,7 @@ func (l *line) apply(ctx context.Context, change overlays.Change, more ...plumbi
 	if len(paths) == 0 {
 		return written, nil
 	}
-	hash, err := l.objects.newCommit(change, tree, append([]plumbing.Hash{parent}, more...)...)
+	hash, err := newCommit(l.objects, change, tree, append([]plumbing.Hash{parent}, more...)...)
 	if err != nil {
 		return overlays.Written{}, &editError{err}
 	}
@@ -266,15 +269,15 @@ func (l *line) apply(ctx context.Context, change overlays.Change, more ...plumbi
 
 // edit runs the edit on a tree.
 func (l *line) edit(ctx context.Context, change overlays.Change, root plumbing.Hash) (plumbing.Hash, []string, error) {
-	changed, err := change.Edit(&files{ctx: ctx, objects: l.objects, root: root})
-	if errors.Is(err, errDamaged) {
+	changed, err := change.Edit(trees.NewFiles(ctx, l.objects, root))
+	if errors.Is(err, store.ErrDamaged) {
 		return plumbing.ZeroHash, nil, err
 	}
 	if err != nil {
 		return plumbing.ZeroHash, nil, &editError{err}
 	}
-	tree, paths, err := l.objects.rewrite(ctx, root, changed)
-	if err != nil && !errors.Is(err, errDamaged) && ctx.Err() == nil {
+	tree, paths, err := l.objects.Rewrite(ctx, root, changed)
+	if err != nil && !errors.Is(err, store.ErrDamaged) && ctx.Err() == nil {
 		err = &editError{err}
 	}
 	return tree, paths, err
@@ -289,7 +292,7 @@ func (r *repository) propose(ctx context.Context, change overlays.Change) (overl
 		if err != nil {
 			return err
 		}
-		old := a.branches[change.Branch]
+		old := a.Branches[change.Branch]
 		l := &line{repo: r, objects: r.objectsOf(base), head: base}
 		if written, err = l.apply(ctx, change); err != nil || !written.Changed {
 			return unwrapEdit(err)
@@ -318,15 +321,15 @@ func unwrapEdit(err error) error {
 }
 
 // sameProposal says whether the branch has this parent, tree and message.
-func (r *repository) sameProposal(ctx context.Context, a advertisement, change overlays.Change, old plumbing.Hash, l *line) (bool, error) {
+func (r *repository) sameProposal(ctx context.Context, a wire.Advertisement, change overlays.Change, old plumbing.Hash, l *line) (bool, error) {
 	if err := r.ensure(ctx, a, change.Branch, old); err != nil {
 		return false, err
 	}
-	was, err := l.objects.commit(old)
+	was, err := l.objects.Commit(old)
 	if err != nil {
 		return false, err
 	}
-	is, err := l.objects.commit(l.head)
+	is, err := l.objects.Commit(l.head)
 	if err != nil {
 		return false, err
 	}

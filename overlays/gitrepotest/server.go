@@ -112,7 +112,7 @@ func (s *Server) Protect(t testing.TB, branch string) {
 	t.Helper()
 	hook := "#!/bin/sh\nwhile read old new ref; do\n" +
 		"if [ \"$ref\" = \"refs/heads/" + branch + "\" ]; then echo \"open a pull request for " + branch + "\" >&2; exit 1; fi\ndone\n"
-	if err := os.WriteFile(filepath.Join(s.Dir, "hooks", "pre-receive"), []byte(hook), 0o755); err != nil { //nolint:gosec // a hook must be executable
+	if err := os.WriteFile(filepath.Join(s.Dir, "hooks", "pre-receive"), []byte(hook), 0o755); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -138,7 +138,7 @@ func run(t testing.TB, dir, name string, args ...string) string {
 }
 
 func try(dir, name string, args ...string) (string, error) {
-	cmd := exec.Command(name, args...) //nolint:gosec // git, with arguments of the test
+	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(),
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",

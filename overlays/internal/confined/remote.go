@@ -1,10 +1,12 @@
-package overlays
+package confined
 
 import (
 	"fmt"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/serin-gitops/serin/overlays/internal/yamledit"
 )
 
 // loading are the fields of a kustomization whose values kustomize loads: from
@@ -23,18 +25,20 @@ var helm = []string{"helmCharts", "helmChartInflationGenerator"}
 // and must not let a repository send requests out of the cluster.
 func refuseRemote(name string, content []byte) error {
 	var node yaml.Node
-	if err := yaml.Unmarshal(content, &node); err != nil || len(node.Content) == 0 {
-		// kustomize reports what is no YAML better than we could.
+	if err := yaml.Unmarshal(content, &node); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if len(node.Content) == 0 {
 		return nil
 	}
 	root := node.Content[0]
-	for _, name1 := range helm {
-		if key, value := field(root, name1); value != nil && len(value.Content) > 0 {
+	for _, helmField := range helm {
+		if key, value := yamledit.Field(root, helmField); value != nil && len(value.Content) > 0 {
 			return fmt.Errorf("%s:%d: field %s: Helm charts are not rendered here, write the rendered manifests into the repository", name, key.Line, key.Value)
 		}
 	}
 	for _, fieldName := range loading {
-		_, value := field(root, fieldName)
+		_, value := yamledit.Field(root, fieldName)
 		if value == nil {
 			continue
 		}
@@ -93,7 +97,7 @@ func remoteInline(node *yaml.Node) *yaml.Node {
 	if err := yaml.Unmarshal([]byte(node.Value), &inner); err != nil || len(inner.Content) == 0 || inner.Content[0].Kind != yaml.MappingNode {
 		return nil
 	}
-	if kind, value := field(inner.Content[0], "apiVersion"); kind != nil && value.Value != "builtin" {
+	if kind, value := yamledit.Field(inner.Content[0], "apiVersion"); kind != nil && value.Value != "builtin" {
 		return nil
 	}
 	if remoteScalar(inner.Content[0], "", 1) != nil {

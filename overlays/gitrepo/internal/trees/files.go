@@ -1,4 +1,4 @@
-package gitrepo
+package trees
 
 import (
 	"bytes"
@@ -17,22 +17,27 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// files is the tree of a commit as a read-only file system. A file's content
+// Files is the tree of a commit as a read-only file system. A file's content
 // is fetched when it is read first, together with what else its directory has
 // of configuration. Symbolic links are followed inside the repository and
 // refused where they leave it.
-type files struct {
+type Files struct {
 	// ctx carries the caller's values; io/fs has no room for one in its methods.
 	ctx     context.Context
-	objects *objects
+	objects *Objects
 	root    plumbing.Hash
 }
 
 var (
-	_ fs.ReadFileFS = (*files)(nil)
-	_ fs.ReadDirFS  = (*files)(nil)
-	_ fs.StatFS     = (*files)(nil)
+	_ fs.ReadFileFS = (*Files)(nil)
+	_ fs.ReadDirFS  = (*Files)(nil)
+	_ fs.StatFS     = (*Files)(nil)
 )
+
+// NewFiles reads the tree root.
+func NewFiles(ctx context.Context, objects *Objects, root plumbing.Hash) *Files {
+	return &Files{ctx: ctx, objects: objects, root: root}
+}
 
 // found is an entry with the directory that holds it.
 type found struct {
@@ -45,7 +50,7 @@ type found struct {
 var errEscapes = errors.New("the symbolic link leads out of the repository")
 
 // Open opens a file or a directory.
-func (f *files) Open(name string) (fs.File, error) {
+func (f *Files) Open(name string) (fs.File, error) {
 	at, err := f.find("open", name)
 	if err != nil {
 		return nil, err
@@ -66,7 +71,7 @@ func (f *files) Open(name string) (fs.File, error) {
 }
 
 // ReadFile reads a file.
-func (f *files) ReadFile(name string) ([]byte, error) {
+func (f *Files) ReadFile(name string) ([]byte, error) {
 	at, err := f.find("read", name)
 	if err != nil {
 		return nil, err
@@ -82,7 +87,7 @@ func (f *files) ReadFile(name string) ([]byte, error) {
 }
 
 // Stat describes a file; its size is read when it is asked for.
-func (f *files) Stat(name string) (fs.FileInfo, error) {
+func (f *Files) Stat(name string) (fs.FileInfo, error) {
 	at, err := f.find("stat", name)
 	if err != nil {
 		return nil, err
@@ -91,7 +96,7 @@ func (f *files) Stat(name string) (fs.FileInfo, error) {
 }
 
 // ReadDir lists a directory by name.
-func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
+func (f *Files) ReadDir(name string) ([]fs.DirEntry, error) {
 	at, err := f.find("readdir", name)
 	if err != nil {
 		return nil, err
@@ -99,7 +104,7 @@ func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
 	if at.entry.Mode != filemode.Dir {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.New("not a directory")}
 	}
-	tree, err := f.objects.tree(f.ctx, at.entry.Hash)
+	tree, err := f.objects.Tree(f.ctx, at.entry.Hash)
 	if err != nil {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: err}
 	}
@@ -112,7 +117,7 @@ func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 // find goes down to a name, following symbolic links.
-func (f *files) find(op, name string) (found, error) {
+func (f *Files) find(op, name string) (found, error) {
 	if !fs.ValidPath(name) {
 		return found{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
@@ -123,7 +128,7 @@ func (f *files) find(op, name string) (found, error) {
 	return at, nil
 }
 
-func (f *files) walk(name string, links int) (found, error) {
+func (f *Files) walk(name string, links int) (found, error) {
 	at := found{entry: object.TreeEntry{Name: ".", Mode: filemode.Dir, Hash: f.root}}
 	if name == "." {
 		return at, nil
@@ -133,7 +138,7 @@ func (f *files) walk(name string, links int) (found, error) {
 		if at.entry.Mode != filemode.Dir {
 			return found{}, fs.ErrNotExist
 		}
-		tree, err := f.objects.tree(f.ctx, at.entry.Hash)
+		tree, err := f.objects.Tree(f.ctx, at.entry.Hash)
 		if err != nil {
 			return found{}, err
 		}
@@ -174,7 +179,7 @@ func entryOf(tree *object.Tree, name string) (object.TreeEntry, bool) {
 
 // content reads a file's content, and fetches with it what its directory has
 // of configuration: one request for all that a kustomization names.
-func (f *files) content(at found) ([]byte, error) {
+func (f *Files) content(at found) ([]byte, error) {
 	if at.entry.Mode == filemode.Submodule {
 		return nil, errors.New("is a Git submodule, which is not part of this repository")
 	}
@@ -202,7 +207,7 @@ func configuration(dir *object.Tree) []plumbing.Hash {
 
 // info describes an entry.
 type info struct {
-	files *files
+	files *Files
 	found found
 	name  string
 }

@@ -1,4 +1,7 @@
-package gitrepo
+// Package wire speaks Git's pack protocol over HTTP and SSH through go-git's
+// transports, with what go-git's own client has no option for: partial clone.
+// Its errors are those of the port, without credentials.
+package wire
 
 import (
 	"bytes"
@@ -22,10 +25,10 @@ import (
 
 const headsPrefix = "refs/heads/"
 
-// remote speaks Git's pack protocol (version 0) with one repository.
-type remote struct {
-	// name is the URL without credentials, for errors.
-	name    string
+// Remote speaks Git's pack protocol (version 0) with one repository.
+type Remote struct {
+	// Name is the URL without credentials, for errors.
+	Name    string
 	client  transport.Transport
 	auth    transport.AuthMethod
 	secrets []string
@@ -37,75 +40,76 @@ type remote struct {
 	endpoint transport.Endpoint
 }
 
-// advertisement is what a server says of itself: ls-refs.
-type advertisement struct {
-	branches map[string]plumbing.Hash
+// Advertisement is what a server says of itself: ls-refs.
+type Advertisement struct {
+	// Branches are the tips by name.
+	Branches map[string]plumbing.Hash
 	caps     *capability.List
 }
 
-// can says whether the server advertises a capability.
-func (a advertisement) can(c capability.Capability) bool {
+// Can says whether the server advertises a capability.
+func (a Advertisement) Can(c capability.Capability) bool {
 	return a.caps != nil && a.caps.Supports(c)
 }
 
 // copyEndpoint is for one exchange: go-git changes it when it follows a redirect.
-func (r *remote) copyEndpoint() *transport.Endpoint {
+func (r *Remote) copyEndpoint() *transport.Endpoint {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	endpoint := r.endpoint
 	return &endpoint
 }
 
-func (r *remote) keepEndpoint(endpoint *transport.Endpoint) {
+func (r *Remote) keepEndpoint(endpoint *transport.Endpoint) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.endpoint = *endpoint
 }
 
-// refs asks for the branches and the capabilities.
-func (r *remote) refs(ctx context.Context) (advertisement, error) {
+// Refs asks for the branches and the capabilities.
+func (r *Remote) Refs(ctx context.Context) (Advertisement, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	endpoint := r.copyEndpoint()
 	session, err := r.client.NewUploadPackSession(endpoint, r.auth)
 	if err != nil {
-		return advertisement{}, r.wrap("list the branches of", err)
+		return Advertisement{}, r.wrap("list the branches of", err)
 	}
 	defer func() { _ = session.Close() }()
 	refs, err := session.AdvertisedReferencesContext(ctx)
 	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
-		return advertisement{}, nil
+		return Advertisement{}, nil
 	}
 	if err != nil {
-		return advertisement{}, r.wrap("list the branches of", err)
+		return Advertisement{}, r.wrap("list the branches of", err)
 	}
 	r.keepEndpoint(endpoint)
 	return advertised(refs), nil
 }
 
-func advertised(refs *packp.AdvRefs) advertisement {
-	a := advertisement{branches: map[string]plumbing.Hash{}, caps: refs.Capabilities}
+func advertised(refs *packp.AdvRefs) Advertisement {
+	a := Advertisement{Branches: map[string]plumbing.Hash{}, caps: refs.Capabilities}
 	for name, hash := range refs.References {
 		if branch, ok := strings.CutPrefix(name, headsPrefix); ok {
-			a.branches[branch] = hash
+			a.Branches[branch] = hash
 		}
 	}
 	return a
 }
 
-// want is what a fetch asks for.
-type want struct {
-	hashes []plumbing.Hash
-	// haves are commits whose trees are at hand.
-	haves []plumbing.Hash
-	// shallow asks for the wanted commits without their parents.
-	shallow bool
-	// blobless leaves file contents out.
-	blobless bool
+// Want is what a fetch asks for.
+type Want struct {
+	Hashes []plumbing.Hash
+	// Haves are commits whose trees are at hand.
+	Haves []plumbing.Hash
+	// Shallow asks for the wanted commits without their parents.
+	Shallow bool
+	// Blobless leaves file contents out.
+	Blobless bool
 }
 
-// fetch asks for objects and hands the pack to sink.
-func (r *remote) fetch(ctx context.Context, a advertisement, w want, sink func(io.Reader) error) error {
+// Fetch asks for objects and hands the pack to sink.
+func (r *Remote) Fetch(ctx context.Context, a Advertisement, w Want, sink func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	session, err := r.client.NewUploadPackSession(r.copyEndpoint(), r.auth)
@@ -131,24 +135,24 @@ func (r *remote) fetch(ctx context.Context, a advertisement, w want, sink func(i
 // request is the upload-pack request for what is wanted. Without multi_ack and
 // thin-pack, which go-git cannot read, the answer is one ACK or NAK and a pack
 // that stands by itself.
-func (w want) request(a advertisement) (*packp.UploadPackRequest, error) {
+func (w Want) request(a Advertisement) (*packp.UploadPackRequest, error) {
 	request := packp.NewUploadPackRequestFromCapabilities(a.caps)
 	for _, c := range []capability.Capability{capability.ThinPack, capability.MultiACK, capability.MultiACKDetailed} {
 		request.Capabilities.Delete(c)
 	}
 	set := []capability.Capability{}
-	if a.can(capability.NoProgress) {
+	if a.Can(capability.NoProgress) {
 		set = append(set, capability.NoProgress)
 	}
-	request.Wants = append(request.Wants, w.hashes...)
-	request.Haves = append(request.Haves, w.haves...)
-	if w.shallow {
+	request.Wants = append(request.Wants, w.Hashes...)
+	request.Haves = append(request.Haves, w.Haves...)
+	if w.Shallow {
 		set = append(set, capability.Shallow)
 		request.Depth = packp.DepthCommits(1)
 		// The haves are without parents here, too.
-		request.Shallows = append(request.Shallows, w.haves...)
+		request.Shallows = append(request.Shallows, w.Haves...)
 	}
-	if w.blobless {
+	if w.Blobless {
 		set = append(set, capability.Filter)
 		request.Filter = packp.FilterBlobNone()
 	}
@@ -171,10 +175,10 @@ func packOf(request *packp.UploadPackRequest, response io.Reader) io.Reader {
 	return response
 }
 
-// push moves a branch from old to fresh; pack is nil for a removal. Errors:
+// Push moves a branch from old to fresh; pack is nil for a removal. Errors:
 // overlays.ErrMoved where the branch is not at old, overlays.ErrProtected
 // where the host refuses.
-func (r *remote) push(ctx context.Context, branch string, old, fresh plumbing.Hash, pack []byte) error {
+func (r *Remote) Push(ctx context.Context, branch string, old, fresh plumbing.Hash, pack []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	session, err := r.client.NewReceivePackSession(r.copyEndpoint(), r.auth)
@@ -198,7 +202,7 @@ func (r *remote) push(ctx context.Context, branch string, old, fresh plumbing.Ha
 			return nil
 		case old:
 		default:
-			return r.moved(branch, "another commit came first")
+			return r.Moved(branch, "another commit came first")
 		}
 	}
 	request, hook := receiveRequest(caps)
@@ -225,14 +229,14 @@ func receiveRequest(caps *capability.List) (*packp.ReferenceUpdateRequest, *limi
 }
 
 // racing are the words by which servers say that the branch was not where the
-// push expected it (git, JGit, Gitea and GitLab run git itself).
+// Push expected it (git, JGit, Gitea and GitLab run git itself).
 var racing = []string{
 	"non-fast-forward", "fetch first", "stale info", "failed to update ref", "failed to lock", "cannot lock ref",
 	"unable to lock", "already exists", "incorrect old value", "reference has changed", "lock failure",
 }
 
 // pushed reads the server's report.
-func (r *remote) pushed(branch string, report *packp.ReportStatus, hook string, err error) error {
+func (r *Remote) pushed(branch string, report *packp.ReportStatus, hook string, err error) error {
 	if report == nil || report.UnpackStatus != "ok" {
 		if err == nil {
 			return nil
@@ -246,11 +250,11 @@ func (r *remote) pushed(branch string, report *packp.ReportStatus, hook string, 
 		lower := strings.ToLower(status.Status)
 		for _, words := range racing {
 			if strings.Contains(lower, words) {
-				return r.moved(branch, status.Status)
+				return r.Moved(branch, status.Status)
 			}
 		}
 		reason := strings.TrimSpace(status.Status + "; " + hook)
-		return &remoteError{kind: overlays.ErrProtected, text: r.scrub(fmt.Sprintf("push to %s: %v: branch %s: %s", r.name, overlays.ErrProtected, branch, strings.TrimSuffix(reason, ";")))}
+		return &remoteError{kind: overlays.ErrProtected, text: r.scrub(fmt.Sprintf("push to %s: %v: branch %s: %s", r.Name, overlays.ErrProtected, branch, strings.TrimSuffix(reason, ";")))}
 	}
 	if err != nil {
 		return r.wrap("push to", err)
@@ -258,8 +262,9 @@ func (r *remote) pushed(branch string, report *packp.ReportStatus, hook string, 
 	return nil
 }
 
-func (r *remote) moved(branch, reason string) error {
-	return &remoteError{kind: overlays.ErrMoved, text: r.scrub(fmt.Sprintf("push to %s: %v: branch %s: %s", r.name, overlays.ErrMoved, branch, reason))}
+// Moved is the error of a lost race.
+func (r *Remote) Moved(branch, reason string) error {
+	return &remoteError{kind: overlays.ErrMoved, text: r.scrub(fmt.Sprintf("push to %s: %v: branch %s: %s", r.Name, overlays.ErrMoved, branch, reason))}
 }
 
 // remoteError is an error whose text holds no credential and which does not
@@ -276,13 +281,13 @@ func (e *remoteError) Error() string { return e.text }
 func (e *remoteError) Unwrap() error { return e.kind }
 
 // wrap makes go-git's error one of the port's, without credentials.
-func (r *remote) wrap(action string, err error) error {
+func (r *Remote) wrap(action string, err error) error {
 	var done *remoteError
-	if errors.As(err, &done) || errors.Is(err, errDamaged) {
+	if errors.As(err, &done) {
 		return err
 	}
 	kind, hint := kindOf(err)
-	text := fmt.Sprintf("%s %s: ", action, r.name)
+	text := fmt.Sprintf("%s %s: ", action, r.Name)
 	if hint != "" {
 		text += hint + ": "
 	}
@@ -314,7 +319,7 @@ func oneLine(text string) string {
 }
 
 // scrub takes the credentials out of a text, in whatever form they were sent.
-func (r *remote) scrub(text string) string {
+func (r *Remote) scrub(text string) string {
 	for _, secret := range r.secrets {
 		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
 			text = strings.ReplaceAll(text, form, "***")

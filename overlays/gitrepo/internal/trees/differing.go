@@ -1,4 +1,4 @@
-package gitrepo
+package trees
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// differing lists the files in which two trees differ. Only trees that differ
+// Differing lists the files in which two trees differ. Only trees that differ
 // are read.
-func (o *objects) differing(ctx context.Context, a, b plumbing.Hash) ([]string, error) {
+func (o *Objects) Differing(ctx context.Context, a, b plumbing.Hash) ([]string, error) {
 	var paths []string
 	if err := o.compare(ctx, a, b, "", &paths); err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func (o *objects) differing(ctx context.Context, a, b plumbing.Hash) ([]string, 
 	return paths, nil
 }
 
-func (o *objects) compare(ctx context.Context, a, b plumbing.Hash, prefix string, paths *[]string) error {
+func (o *Objects) compare(ctx context.Context, a, b plumbing.Hash, prefix string, paths *[]string) error {
 	before, err := o.entries(ctx, a)
 	if err != nil {
 		return err
@@ -49,12 +49,12 @@ func (o *objects) compare(ctx context.Context, a, b plumbing.Hash, prefix string
 }
 
 // entries are a tree's entries by name; no tree has none.
-func (o *objects) entries(ctx context.Context, hash plumbing.Hash) (map[string]object.TreeEntry, error) {
+func (o *Objects) entries(ctx context.Context, hash plumbing.Hash) (map[string]object.TreeEntry, error) {
 	entries := map[string]object.TreeEntry{}
 	if hash.IsZero() {
 		return entries, nil
 	}
-	tree, err := o.tree(ctx, hash)
+	tree, err := o.Tree(ctx, hash)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,9 @@
-package gitrepo
+// Package store keeps Git objects on disk: a cache of one remote for one
+// process, bounded, and created anew whenever it is damaged.
+package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,17 +25,39 @@ import (
 )
 
 var (
-	// errMissing: the store does not have the object.
-	errMissing = errors.New("the object is not in the store")
-	// errDamaged: the store cannot be read; it is to be created anew.
-	errDamaged = errors.New("the store is damaged")
+	// ErrMissing: the store does not have the object.
+	ErrMissing = errors.New("the object is not in the store")
+	// ErrDamaged: the store cannot be read; it is to be created anew.
+	ErrDamaged = errors.New("the store is damaged")
 )
 
 // tipsPrefix are the store's references: commits all of whose trees are there.
 const tipsPrefix = "refs/serin/"
 
-// store is a bare Git object store on disk, used by one process.
-type store struct {
+// Limits bound one store on disk. Above any of them the store is created anew.
+type Limits struct {
+	// Bytes on disk; 1 GiB when zero.
+	Bytes int64
+	// Files on disk; 4,000 when zero.
+	Files int
+	// Age since it was created; 7 days when zero.
+	Age time.Duration
+	// Blob is the largest object that is read into memory; 32 MiB when zero.
+	Blob int64
+}
+
+// OrDefaults puts the defaults in place of zeros.
+func (l Limits) OrDefaults() Limits {
+	return Limits{
+		Bytes: cmp.Or(l.Bytes, 1<<30),
+		Files: cmp.Or(l.Files, 4000),
+		Age:   cmp.Or(l.Age, 7*24*time.Hour),
+		Blob:  cmp.Or(l.Blob, 32<<20),
+	}
+}
+
+// Store is a bare Git object store on disk, used by one process.
+type Store struct {
 	dir    string
 	limits Limits
 	lock   *os.File
@@ -49,9 +74,9 @@ type store struct {
 	created time.Time
 }
 
-// openStore takes the first free slot below root for a key: a slot that
+// Open takes the first free slot below root for a key: a slot that
 // another process uses is left to it.
-func openStore(root, key string, limits Limits) (*store, error) {
+func Open(root, key string, limits Limits) (*Store, error) {
 	const slots = 64
 	for slot := range slots {
 		dir := filepath.Join(root, fmt.Sprintf("%s.%d", key, slot))
@@ -66,7 +91,7 @@ func openStore(root, key string, limits Limits) (*store, error) {
 			_ = lock.Close()
 			continue
 		}
-		s := &store{dir: dir, limits: limits, lock: lock}
+		s := &Store{dir: dir, limits: limits, lock: lock}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err := s.load(); err != nil {
@@ -81,17 +106,17 @@ func openStore(root, key string, limits Limits) (*store, error) {
 	return nil, fmt.Errorf("git store: all %d slots of %s are in use by other processes", slots, filepath.Join(root, key))
 }
 
-// close gives the slot back.
-func (s *store) close() error {
+// Close gives the slot back.
+func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lock.Close()
 }
 
-func (s *store) git() string { return filepath.Join(s.dir, "git") }
+func (s *Store) git() string { return filepath.Join(s.dir, "git") }
 
 // load reads what is on disk, and clears away what a killed process left.
-func (s *store) load() error {
+func (s *Store) load() error {
 	for _, pattern := range []string{"incoming-*", "git/objects/pack/tmp_*"} {
 		left, err := filepath.Glob(filepath.Join(s.dir, pattern))
 		if err != nil {
@@ -146,7 +171,7 @@ func (s *store) load() error {
 }
 
 // measure counts bytes and files.
-func (s *store) measure() error {
+func (s *Store) measure() error {
 	s.size, s.files = 0, 0
 	err := filepath.WalkDir(s.git(), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -166,14 +191,14 @@ func (s *store) measure() error {
 	return nil
 }
 
-// reset creates the store anew: it is damaged.
-func (s *store) reset() error {
+// Reset creates the store anew: it is damaged.
+func (s *Store) Reset() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.recreate()
 }
 
-func (s *store) recreate() error {
+func (s *Store) recreate() error {
 	err := errors.Join(os.RemoveAll(s.git()), os.RemoveAll(filepath.Join(s.dir, "created")))
 	if err != nil {
 		return fmt.Errorf("git store: re-create: %w", err)
@@ -181,9 +206,9 @@ func (s *store) recreate() error {
 	return s.load()
 }
 
-// tidy creates the store anew when it is too large, holds too many files or is
+// Tidy creates the store anew when it is too large, holds too many files or is
 // too old. To fetch one tip again is cheaper than to repack.
-func (s *store) tidy(now time.Time) error {
+func (s *Store) Tidy(now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.size <= s.limits.Bytes && s.files <= s.limits.Files && now.Sub(s.created) <= s.limits.Age {
@@ -192,15 +217,15 @@ func (s *store) tidy(now time.Time) error {
 	return s.recreate()
 }
 
-// has says whether the commit and all its trees are there.
-func (s *store) has(commit plumbing.Hash) bool {
+// Has says whether the commit and all its trees are there.
+func (s *Store) Has(commit plumbing.Hash) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.complete[commit]
 }
 
-// known are complete commits to tell a server of, at most 16.
-func (s *store) known() []plumbing.Hash {
+// Known are complete commits to tell a server of, at most 16.
+func (s *Store) Known() []plumbing.Hash {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen := map[plumbing.Hash]bool{}
@@ -215,34 +240,34 @@ func (s *store) known() []plumbing.Hash {
 	return known
 }
 
-// read is an object's content. Errors: errMissing, errDamaged.
-func (s *store) read(kind plumbing.ObjectType, hash plumbing.Hash) ([]byte, error) {
+// Read is an object's content. Errors: ErrMissing, ErrDamaged.
+func (s *Store) Read(kind plumbing.ObjectType, hash plumbing.Hash) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	object, err := s.storage.EncodedObject(kind, hash)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return nil, errMissing
+		return nil, ErrMissing
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s %s: %v", errDamaged, kind, hash, err)
+		return nil, fmt.Errorf("%w: %s %s: %w", ErrDamaged, kind, hash, err)
 	}
 	if object.Size() > s.limits.Blob {
 		return nil, fmt.Errorf("%s %s has %d bytes, more than the limit of %d", kind, hash, object.Size(), s.limits.Blob)
 	}
 	reader, err := object.Reader()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s %s: %v", errDamaged, kind, hash, err)
+		return nil, fmt.Errorf("%w: %s %s: %w", ErrDamaged, kind, hash, err)
 	}
 	defer func() { _ = reader.Close() }()
 	content, err := io.ReadAll(reader)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s %s: %v", errDamaged, kind, hash, err)
+		return nil, fmt.Errorf("%w: %s %s: %w", ErrDamaged, kind, hash, err)
 	}
 	return content, nil
 }
 
-// missing are those of the objects that are not in the store.
-func (s *store) missing(hashes []plumbing.Hash) []plumbing.Hash {
+// Missing are those of the objects that are not in the store.
+func (s *Store) Missing(hashes []plumbing.Hash) []plumbing.Hash {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var missing []plumbing.Hash
@@ -254,9 +279,9 @@ func (s *store) missing(hashes []plumbing.Hash) []plumbing.Hash {
 	return missing
 }
 
-// addPack keeps a pack. It is received into a file first, so that readers do
+// AddPack keeps a pack. It is received into a file first, so that readers do
 // not wait for the network.
-func (s *store) addPack(pack io.Reader) (err error) {
+func (s *Store) AddPack(pack io.Reader) (err error) {
 	file, err := os.CreateTemp(s.dir, "incoming-")
 	if err != nil {
 		return fmt.Errorf("git store: %w", err)
@@ -282,8 +307,8 @@ func (s *store) addPack(pack io.Reader) (err error) {
 	return nil
 }
 
-// addObjects keeps objects that were written here.
-func (s *store) addObjects(objects []plumbing.EncodedObject) error {
+// AddObjects keeps objects that were written here.
+func (s *Store) AddObjects(objects []plumbing.EncodedObject) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var to storer.EncodedObjectStorer = s.storage
@@ -297,8 +322,8 @@ func (s *store) addObjects(objects []plumbing.EncodedObject) error {
 	return nil
 }
 
-// keep notes that a branch's tip is complete; also are commits below it.
-func (s *store) keep(branch string, tip plumbing.Hash, also ...plumbing.Hash) error {
+// Keep notes that a branch's tip is complete; also are commits below it.
+func (s *Store) Keep(branch string, tip plumbing.Hash, also ...plumbing.Hash) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, hash := range append(also, tip) {
@@ -309,6 +334,36 @@ func (s *store) keep(branch string, tip plumbing.Hash, also ...plumbing.Hash) er
 	ref := plumbing.NewHashReference(plumbing.ReferenceName(tipsPrefix+url.PathEscape(branch)), tip)
 	if err := s.storage.SetReference(ref); err != nil {
 		return fmt.Errorf("git store: %w", err)
+	}
+	return nil
+}
+
+// Prune removes stores below root that no process uses and none has for longer
+// than age.
+func Prune(root string, age time.Duration, now time.Time) error {
+	entries, err := os.ReadDir(root)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("git stores: %w", err)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !entry.IsDir() || now.Sub(info.ModTime()) <= age {
+			continue
+		}
+		dir := filepath.Join(root, entry.Name())
+		lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0o600)
+		if err != nil {
+			continue
+		}
+		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			err = os.RemoveAll(dir)
+		}
+		if err = errors.Join(err, lock.Close()); err != nil {
+			return fmt.Errorf("git stores: %w", err)
+		}
 	}
 	return nil
 }

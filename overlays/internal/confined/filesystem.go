@@ -1,4 +1,6 @@
-package overlays
+// Package confined shows a repository's files to kustomize and keeps it inside
+// them: no writing, no path that leaves, nothing remote.
+package confined
 
 import (
 	"bytes"
@@ -12,24 +14,33 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// mount is where kustomize sees the repository's root. It is not "/", so that
+// KustomizationNames are the names that kustomize looks for in a directory.
+var KustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+
+// Mount is where kustomize sees the repository's root. It is not "/", so that
 // a path which leaves the repository is seen to do so: "/.." is "/" again.
-const mount = "/repository"
+const Mount = "/repository"
 
 var errReadOnly = errors.New("the repository is read only while it is rendered")
 
-// readOnly shows a repository's files to kustomize. kustomize hides the reason
-// when it cannot read a file (it goes on to try the path as a Git address), so
-// the first refusal is kept here.
-type readOnly struct {
+// FS is a repository below Mount. kustomize hides the reason when it cannot read
+// a file (it goes on to try the path as a Git address), so the first refusal is
+// kept here.
+type FS struct {
 	files   fs.FS
 	refusal error
 }
 
-var _ filesys.FileSystem = (*readOnly)(nil)
+// New shows files.
+func New(files fs.FS) *FS { return &FS{files: files} }
+
+// Refusal is the first thing that was refused; nil when nothing was.
+func (r *FS) Refusal() error { return r.refusal }
+
+var _ filesys.FileSystem = (*FS)(nil)
 
 // refuse keeps the first refusal and returns it.
-func (r *readOnly) refuse(err error) error {
+func (r *FS) refuse(err error) error {
 	if r.refusal == nil {
 		r.refusal = err
 	}
@@ -37,13 +48,13 @@ func (r *readOnly) refuse(err error) error {
 }
 
 // name is a path of kustomize as fs.FS takes it.
-func (r *readOnly) name(p string) (string, error) {
+func (r *FS) name(p string) (string, error) {
 	clean := path.Clean(p)
 	switch {
-	case clean == mount:
+	case clean == Mount:
 		return ".", nil
-	case strings.HasPrefix(clean, mount+"/"):
-		return strings.TrimPrefix(clean, mount+"/"), nil
+	case strings.HasPrefix(clean, Mount+"/"):
+		return strings.TrimPrefix(clean, Mount+"/"), nil
 	case !path.IsAbs(clean) && fs.ValidPath(clean):
 		return clean, nil
 	}
@@ -51,7 +62,7 @@ func (r *readOnly) name(p string) (string, error) {
 }
 
 // stat reads a file's kind; a path that is not there is no refusal.
-func (r *readOnly) stat(p string) (fs.FileInfo, error) {
+func (r *FS) stat(p string) (fs.FileInfo, error) {
 	name, err := r.name(p)
 	if err != nil {
 		return nil, err
@@ -64,20 +75,20 @@ func (r *readOnly) stat(p string) (fs.FileInfo, error) {
 }
 
 // Exists says whether the path is there.
-func (r *readOnly) Exists(p string) bool {
+func (r *FS) Exists(p string) bool {
 	_, err := r.stat(p)
 	return err == nil
 }
 
 // IsDir says whether the path is a directory.
-func (r *readOnly) IsDir(p string) bool {
+func (r *FS) IsDir(p string) bool {
 	info, err := r.stat(p)
 	return err == nil && info.IsDir()
 }
 
 // ReadFile reads a file. A kustomization is looked through before kustomize
 // sees it: what it may not load is refused.
-func (r *readOnly) ReadFile(p string) ([]byte, error) {
+func (r *FS) ReadFile(p string) ([]byte, error) {
 	name, err := r.name(p)
 	if err != nil {
 		return nil, err
@@ -89,7 +100,7 @@ func (r *readOnly) ReadFile(p string) ([]byte, error) {
 		}
 		return nil, err
 	}
-	for _, kustomization := range kustomizationNames {
+	for _, kustomization := range KustomizationNames {
 		if path.Base(name) != kustomization {
 			continue
 		}
@@ -101,7 +112,7 @@ func (r *readOnly) ReadFile(p string) ([]byte, error) {
 }
 
 // ReadDir lists a directory.
-func (r *readOnly) ReadDir(p string) ([]string, error) {
+func (r *FS) ReadDir(p string) ([]string, error) {
 	name, err := r.name(p)
 	if err != nil {
 		return nil, err
@@ -118,7 +129,7 @@ func (r *readOnly) ReadDir(p string) ([]string, error) {
 }
 
 // CleanedAbs splits a path into its directory and its file.
-func (r *readOnly) CleanedAbs(p string) (filesys.ConfirmedDir, string, error) {
+func (r *FS) CleanedAbs(p string) (filesys.ConfirmedDir, string, error) {
 	name, err := r.name(p)
 	if err != nil {
 		return "", "", err
@@ -127,7 +138,7 @@ func (r *readOnly) CleanedAbs(p string) (filesys.ConfirmedDir, string, error) {
 	if err != nil {
 		return "", "", err
 	}
-	abs := path.Join(mount, name)
+	abs := path.Join(Mount, name)
 	if info.IsDir() {
 		return filesys.ConfirmedDir(abs), "", nil
 	}
@@ -135,20 +146,20 @@ func (r *readOnly) CleanedAbs(p string) (filesys.ConfirmedDir, string, error) {
 }
 
 // Glob finds paths by a pattern.
-func (r *readOnly) Glob(pattern string) ([]string, error) {
+func (r *FS) Glob(pattern string) ([]string, error) {
 	name, err := r.name(pattern)
 	if err != nil {
 		return nil, err
 	}
 	matches, err := fs.Glob(r.files, name)
 	for i := range matches {
-		matches[i] = path.Join(mount, matches[i])
+		matches[i] = path.Join(Mount, matches[i])
 	}
 	return matches, err
 }
 
 // Walk walks a directory.
-func (r *readOnly) Walk(p string, walk filepath.WalkFunc) error {
+func (r *FS) Walk(p string, walk filepath.WalkFunc) error {
 	name, err := r.name(p)
 	if err != nil {
 		return err
@@ -158,12 +169,12 @@ func (r *readOnly) Walk(p string, walk filepath.WalkFunc) error {
 		if entry != nil && err == nil {
 			info, err = entry.Info()
 		}
-		return walk(path.Join(mount, p), info, err)
+		return walk(path.Join(Mount, p), info, err)
 	})
 }
 
 // Open opens a file for reading.
-func (r *readOnly) Open(p string) (filesys.File, error) {
+func (r *FS) Open(p string) (filesys.File, error) {
 	content, err := r.ReadFile(p)
 	if err != nil {
 		return nil, err
@@ -176,19 +187,19 @@ func (r *readOnly) Open(p string) (filesys.File, error) {
 }
 
 // Create is refused.
-func (*readOnly) Create(string) (filesys.File, error) { return nil, errReadOnly }
+func (*FS) Create(string) (filesys.File, error) { return nil, errReadOnly }
 
 // Mkdir is refused.
-func (*readOnly) Mkdir(string) error { return errReadOnly }
+func (*FS) Mkdir(string) error { return errReadOnly }
 
 // MkdirAll is refused.
-func (*readOnly) MkdirAll(string) error { return errReadOnly }
+func (*FS) MkdirAll(string) error { return errReadOnly }
 
 // RemoveAll is refused.
-func (*readOnly) RemoveAll(string) error { return errReadOnly }
+func (*FS) RemoveAll(string) error { return errReadOnly }
 
 // WriteFile is refused.
-func (*readOnly) WriteFile(string, []byte) error { return errReadOnly }
+func (*FS) WriteFile(string, []byte) error { return errReadOnly }
 
 // openFile is a file as kustomize opens it.
 type openFile struct {

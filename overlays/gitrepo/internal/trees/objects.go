@@ -1,50 +1,70 @@
-package gitrepo
+// Package trees reads the trees of a tip as files, and rewrites those on the
+// paths of an edit.
+package trees
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/serin-gitops/serin/overlays/gitrepo/internal/store"
 )
 
-// objects reads the objects of one tip, and holds those that a write makes
+// Source is where objects come from.
+type Source struct {
+	Store *store.Store
+	// Fetch asks the server for objects by their hashes; tip is the commit that
+	// is read, for servers that give no object by its hash.
+	Fetch func(ctx context.Context, tip plumbing.Hash, kind plumbing.ObjectType, hashes []plumbing.Hash) error
+}
+
+// Objects reads the objects of one tip, and holds those that a write makes
 // until they are pushed.
-type objects struct {
-	repo *repository
-	// tip is the commit that is read; with a server that gives no object by its
-	// hash it is fetched again with all its contents.
-	tip plumbing.Hash
+type Objects struct {
+	source Source
+	tip    plumbing.Hash
 
 	mu    sync.Mutex
 	trees map[plumbing.Hash]*object.Tree
-	// fresh are the objects of a write, in the order they were made.
+	// fresh are the objects of a write by hash, writes in the order they were made.
 	fresh  map[plumbing.Hash]*plumbing.MemoryObject
 	writes []plumbing.EncodedObject
 }
 
-func (r *repository) objectsOf(tip plumbing.Hash) *objects {
-	return &objects{
-		repo: r, tip: tip,
+// New reads a tip.
+func New(source Source, tip plumbing.Hash) *Objects {
+	return &Objects{
+		source: source, tip: tip,
 		trees: map[plumbing.Hash]*object.Tree{},
 		fresh: map[plumbing.Hash]*plumbing.MemoryObject{},
 	}
 }
 
-// put makes a new object.
-func (o *objects) put(kind plumbing.ObjectType, content []byte) (plumbing.Hash, error) {
+// Writes are the new objects in the order they were made.
+func (o *Objects) Writes() []plumbing.EncodedObject {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.writes)
+}
+
+// Put makes a new object.
+func (o *Objects) Put(kind plumbing.ObjectType, content []byte) (plumbing.Hash, error) {
 	fresh := &plumbing.MemoryObject{}
 	fresh.SetType(kind)
 	if _, err := fresh.Write(content); err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("make a %s: %w", kind, err)
 	}
-	return o.putObject(fresh), nil
+	return o.PutObject(fresh), nil
 }
 
-func (o *objects) putObject(fresh *plumbing.MemoryObject) plumbing.Hash {
+// PutObject takes a new object in.
+func (o *Objects) PutObject(fresh *plumbing.MemoryObject) plumbing.Hash {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	hash := fresh.Hash()
@@ -55,8 +75,8 @@ func (o *objects) putObject(fresh *plumbing.MemoryObject) plumbing.Hash {
 	return hash
 }
 
-// drop forgets the new objects made since there were n of them.
-func (o *objects) drop(n int) {
+// Drop forgets the new objects made since there were n of them.
+func (o *Objects) Drop(n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, object := range o.writes[n:] {
@@ -65,20 +85,20 @@ func (o *objects) drop(n int) {
 	o.writes = o.writes[:n]
 }
 
-// made is how many objects were made, for drop.
-func (o *objects) made() int {
+// Made is how many objects were made, for drop.
+func (o *Objects) Made() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.writes)
 }
 
 // local reads an object that is at hand.
-func (o *objects) local(kind plumbing.ObjectType, hash plumbing.Hash) ([]byte, error) {
+func (o *Objects) local(kind plumbing.ObjectType, hash plumbing.Hash) ([]byte, error) {
 	o.mu.Lock()
 	fresh, ok := o.fresh[hash]
 	o.mu.Unlock()
 	if !ok {
-		return o.repo.store.read(kind, hash)
+		return o.source.Store.Read(kind, hash)
 	}
 	reader, err := fresh.Reader()
 	if err != nil {
@@ -93,12 +113,12 @@ func (o *objects) local(kind plumbing.ObjectType, hash plumbing.Hash) ([]byte, e
 
 // content reads an object, from the server where it is not at hand; along are
 // more objects to ask for in the same request.
-func (o *objects) content(ctx context.Context, kind plumbing.ObjectType, hash plumbing.Hash, along func() []plumbing.Hash) ([]byte, error) {
+func (o *Objects) content(ctx context.Context, kind plumbing.ObjectType, hash plumbing.Hash, along func() []plumbing.Hash) ([]byte, error) {
 	content, err := o.local(kind, hash)
 	switch {
-	case errors.Is(err, errMissing):
-	case errors.Is(err, errDamaged):
-		if err := o.repo.store.reset(); err != nil {
+	case errors.Is(err, store.ErrMissing):
+	case errors.Is(err, store.ErrDamaged):
+		if err := o.source.Store.Reset(); err != nil {
 			return nil, err
 		}
 	default:
@@ -106,20 +126,20 @@ func (o *objects) content(ctx context.Context, kind plumbing.ObjectType, hash pl
 	}
 	wanted := []plumbing.Hash{hash}
 	if along != nil {
-		wanted = append(wanted, o.repo.store.missing(along())...)
+		wanted = append(wanted, o.source.Store.Missing(along())...)
 	}
-	if err := o.repo.fetchObjects(ctx, o.tip, kind, wanted); err != nil {
+	if err := o.source.Fetch(ctx, o.tip, kind, wanted); err != nil {
 		return nil, err
 	}
 	content, err = o.local(kind, hash)
-	if errors.Is(err, errMissing) {
-		return nil, fmt.Errorf("%w: the server does not give %s %s", errDamaged, kind, hash)
+	if errors.Is(err, store.ErrMissing) {
+		return nil, fmt.Errorf("%w: the server does not give %s %s", store.ErrDamaged, kind, hash)
 	}
 	return content, err
 }
 
-// tree reads a tree.
-func (o *objects) tree(ctx context.Context, hash plumbing.Hash) (*object.Tree, error) {
+// Tree reads a tree.
+func (o *Objects) Tree(ctx context.Context, hash plumbing.Hash) (*object.Tree, error) {
 	o.mu.Lock()
 	tree, ok := o.trees[hash]
 	o.mu.Unlock()
@@ -132,7 +152,7 @@ func (o *objects) tree(ctx context.Context, hash plumbing.Hash) (*object.Tree, e
 	}
 	tree = &object.Tree{}
 	if err := decode(plumbing.TreeObject, content, tree); err != nil {
-		return nil, fmt.Errorf("%w: tree %s: %v", errDamaged, hash, err)
+		return nil, fmt.Errorf("%w: tree %s: %w", store.ErrDamaged, hash, err)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -140,15 +160,15 @@ func (o *objects) tree(ctx context.Context, hash plumbing.Hash) (*object.Tree, e
 	return tree, nil
 }
 
-// commit reads a commit.
-func (o *objects) commit(hash plumbing.Hash) (*object.Commit, error) {
+// Commit reads a commit.
+func (o *Objects) Commit(hash plumbing.Hash) (*object.Commit, error) {
 	content, err := o.local(plumbing.CommitObject, hash)
 	if err != nil {
-		return nil, fmt.Errorf("%w: commit %s: %v", errDamaged, hash, err)
+		return nil, fmt.Errorf("%w: commit %s: %w", store.ErrDamaged, hash, err)
 	}
 	commit := &object.Commit{}
 	if err := decode(plumbing.CommitObject, content, commit); err != nil {
-		return nil, fmt.Errorf("%w: commit %s: %v", errDamaged, hash, err)
+		return nil, fmt.Errorf("%w: commit %s: %w", store.ErrDamaged, hash, err)
 	}
 	return commit, nil
 }

@@ -1,4 +1,4 @@
-package gitrepo
+package trees
 
 import (
 	"context"
@@ -56,9 +56,9 @@ func gitDir(name string) bool {
 	return slices.ContainsFunc(strings.Split(name, "/"), func(step string) bool { return strings.EqualFold(step, ".git") })
 }
 
-// rewrite makes the trees on the edited paths anew and returns the new root
+// Rewrite makes the trees on the edited paths anew and returns the new root
 // with the paths that differ. An empty tree is the zero hash.
-func (o *objects) rewrite(ctx context.Context, root plumbing.Hash, changed []overlays.File) (plumbing.Hash, []string, error) {
+func (o *Objects) Rewrite(ctx context.Context, root plumbing.Hash, changed []overlays.File) (plumbing.Hash, []string, error) {
 	e, err := arrange(changed)
 	if err != nil {
 		return plumbing.ZeroHash, nil, err
@@ -69,7 +69,7 @@ func (o *objects) rewrite(ctx context.Context, root plumbing.Hash, changed []ove
 		return plumbing.ZeroHash, nil, err
 	}
 	if hash.IsZero() {
-		if hash, err = o.put(plumbing.TreeObject, nil); err != nil {
+		if hash, err = o.Put(plumbing.TreeObject, nil); err != nil {
 			return plumbing.ZeroHash, nil, err
 		}
 	}
@@ -79,7 +79,7 @@ func (o *objects) rewrite(ctx context.Context, root plumbing.Hash, changed []ove
 
 type rewriter struct {
 	ctx     context.Context
-	objects *objects
+	objects *Objects
 	paths   []string
 }
 
@@ -87,7 +87,7 @@ type rewriter struct {
 func (w *rewriter) dir(hash plumbing.Hash, e *edits, prefix string) (plumbing.Hash, error) {
 	tree := &object.Tree{}
 	if !hash.IsZero() {
-		was, err := w.objects.tree(w.ctx, hash)
+		was, err := w.objects.Tree(w.ctx, hash)
 		if err != nil {
 			return plumbing.ZeroHash, err
 		}
@@ -115,7 +115,7 @@ func (w *rewriter) dir(hash plumbing.Hash, e *edits, prefix string) (plumbing.Ha
 	if err := tree.Encode(encoded); err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("directory %s: %w", strings.TrimSuffix(prefix, "/"), err)
 	}
-	return w.objects.putObject(encoded), nil
+	return w.objects.PutObject(encoded), nil
 }
 
 // file sets or removes one file of a tree.
@@ -144,7 +144,7 @@ func (w *rewriter) file(tree *object.Tree, name, at string, content []byte) erro
 	default:
 		tree.Entries[index].Hash = hash
 	}
-	if _, err := w.objects.put(plumbing.BlobObject, content); err != nil {
+	if _, err := w.objects.Put(plumbing.BlobObject, content); err != nil {
 		return err
 	}
 	w.paths = append(w.paths, at)
@@ -199,12 +199,4 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// pack is the new objects as a Git pack.
-func (o *objects) pack() ([]byte, error) {
-	o.mu.Lock()
-	writes := slices.Clone(o.writes)
-	o.mu.Unlock()
-	return encodePack(writes)
 }

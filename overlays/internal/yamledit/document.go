@@ -1,4 +1,6 @@
-package overlays
+// Package yamledit edits YAML files by splicing their bytes: the parser only
+// says where things are, so that whatever is not edited stays as it was.
+package yamledit
 
 import (
 	"bytes"
@@ -13,13 +15,14 @@ import (
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
-// document is a YAML file that is edited by splicing its bytes: the parser only
-// says where things are, so that whatever is not edited stays as it was.
-type document struct {
-	path string
-	src  []byte
-	// docs are the roots of the file's documents.
-	docs []*yaml.Node
+// Document is a YAML file under edit.
+type Document struct {
+	// Path names the file in errors.
+	Path string
+	// Src is the file before the edit.
+	Src []byte
+	// Roots are the roots of the file's documents.
+	Roots []*yaml.Node
 	// lines are the offsets at which the lines begin.
 	lines   []int
 	splices []splice
@@ -31,12 +34,12 @@ type splice struct {
 	text     string
 }
 
-// parseDocument reads a YAML file of any number of documents.
-func parseDocument(path string, src []byte) (*document, error) {
+// Parse reads a YAML file of any number of documents.
+func Parse(path string, src []byte) (*Document, error) {
 	if !utf8.Valid(src) {
 		return nil, fmt.Errorf("%s: not UTF-8, save the file as UTF-8", path)
 	}
-	d := &document{path: path, src: src, lines: lineStarts(src)}
+	d := &Document{Path: path, Src: src, lines: lineStarts(src)}
 	decoder := yaml.NewDecoder(bytes.NewReader(src))
 	for {
 		var node yaml.Node
@@ -48,7 +51,7 @@ func parseDocument(path string, src []byte) (*document, error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		if len(node.Content) > 0 {
-			d.docs = append(d.docs, node.Content[0])
+			d.Roots = append(d.Roots, node.Content[0])
 		}
 	}
 }
@@ -77,76 +80,76 @@ func lineStarts(src []byte) []int {
 	return lines
 }
 
-// eol is the line end that the file uses.
-func (d *document) eol() string {
-	if i := bytes.IndexByte(d.src, '\n'); i > 0 && d.src[i-1] == '\r' {
+// EOL is the line end that the file uses.
+func (d *Document) EOL() string {
+	if i := bytes.IndexByte(d.Src, '\n'); i > 0 && d.Src[i-1] == '\r' {
 		return "\r\n"
 	}
 	return "\n"
 }
 
-// offset is where a node begins.
-func (d *document) offset(n *yaml.Node) (int, error) {
+// Offset is where a node begins.
+func (d *Document) Offset(n *yaml.Node) (int, error) {
 	if n.Line < 1 || n.Line > len(d.lines) {
-		return 0, d.errorAt(n, "its place in the file is not known")
+		return 0, d.ErrorAt(n, "its place in the file is not known")
 	}
 	at := d.lines[n.Line-1]
 	for range n.Column - 1 {
-		if at >= len(d.src) {
-			return 0, d.errorAt(n, "its place in the file is not known")
+		if at >= len(d.Src) {
+			return 0, d.ErrorAt(n, "its place in the file is not known")
 		}
-		_, size := utf8.DecodeRune(d.src[at:])
+		_, size := utf8.DecodeRune(d.Src[at:])
 		at += size
 	}
 	return at, nil
 }
 
-// errorAt is an error that names the file and the line.
-func (d *document) errorAt(n *yaml.Node, format string, args ...any) error {
-	return fmt.Errorf("%s:%d: %s", d.path, n.Line, fmt.Sprintf(format, args...))
+// ErrorAt is an error that names the file and the line.
+func (d *Document) ErrorAt(n *yaml.Node, format string, args ...any) error {
+	return fmt.Errorf("%s:%d: %s", d.Path, n.Line, fmt.Sprintf(format, args...))
 }
 
-// span is where a scalar (or an alias) stands, its quotes included, its anchor
+// Span is where a scalar (or an alias) stands, its quotes included, its anchor
 // and tag left out.
-func (d *document) span(n *yaml.Node) (from, to int, err error) {
-	from, err = d.offset(n)
+func (d *Document) Span(n *yaml.Node) (from, to int, err error) {
+	from, err = d.Offset(n)
 	if err != nil {
 		return 0, 0, err
 	}
 	from = d.skipProperties(from)
-	if from >= len(d.src) {
+	if from >= len(d.Src) {
 		if n.Value == "" {
 			return from, from, nil
 		}
-		return 0, 0, d.errorAt(n, "the value is not where the parser says")
+		return 0, 0, d.ErrorAt(n, "the value is not where the parser says")
 	}
-	switch c := d.src[from]; {
+	switch c := d.Src[from]; {
 	case n.Kind == yaml.AliasNode:
 		to = from + 1 + len(n.Value)
 	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
-		return 0, 0, d.errorAt(n, "the value is a block scalar (| or >), write it on one line")
+		return 0, 0, d.ErrorAt(n, "the value is a block scalar (| or >), write it on one line")
 	case c == '"' && n.Style&yaml.DoubleQuotedStyle != 0:
-		to = endOfDoubleQuoted(d.src, from)
+		to = endOfDoubleQuoted(d.Src, from)
 	case c == '\'' && n.Style&yaml.SingleQuotedStyle != 0:
-		to = endOfSingleQuoted(d.src, from)
-	case bytes.HasPrefix(d.src[from:], []byte(n.Value)):
+		to = endOfSingleQuoted(d.Src, from)
+	case bytes.HasPrefix(d.Src[from:], []byte(n.Value)):
 		to = from + len(n.Value)
 	default:
-		return 0, 0, d.errorAt(n, "the value goes over several lines, write it on one line")
+		return 0, 0, d.ErrorAt(n, "the value goes over several lines, write it on one line")
 	}
-	if to > len(d.src) {
-		return 0, 0, d.errorAt(n, "the value has no end")
+	if to > len(d.Src) {
+		return 0, 0, d.ErrorAt(n, "the value has no end")
 	}
 	return from, to, nil
 }
 
 // skipProperties goes over an anchor and a tag in front of a value.
-func (d *document) skipProperties(at int) int {
-	for at < len(d.src) && (d.src[at] == '&' || d.src[at] == '!') {
-		for at < len(d.src) && !strings.ContainsRune(" \t\r\n", rune(d.src[at])) {
+func (d *Document) skipProperties(at int) int {
+	for at < len(d.Src) && (d.Src[at] == '&' || d.Src[at] == '!') {
+		for at < len(d.Src) && !strings.ContainsRune(" \t\r\n", rune(d.Src[at])) {
 			at++
 		}
-		for at < len(d.src) && (d.src[at] == ' ' || d.src[at] == '\t') {
+		for at < len(d.Src) && (d.Src[at] == ' ' || d.Src[at] == '\t') {
 			at++
 		}
 	}
@@ -179,18 +182,18 @@ func endOfSingleQuoted(src []byte, from int) int {
 	return len(src) + 1
 }
 
-// end is where a node ends, brackets of a flow collection included.
-func (d *document) end(n *yaml.Node) (int, error) {
+// End is where a node ends, brackets of a flow collection included.
+func (d *Document) End(n *yaml.Node) (int, error) {
 	if n.Kind == yaml.ScalarNode || n.Kind == yaml.AliasNode {
-		_, to, err := d.span(n)
+		_, to, err := d.Span(n)
 		return to, err
 	}
-	at, err := d.offset(n)
+	at, err := d.Offset(n)
 	if err != nil {
 		return 0, err
 	}
 	if len(n.Content) > 0 {
-		if at, err = d.end(n.Content[len(n.Content)-1]); err != nil {
+		if at, err = d.End(n.Content[len(n.Content)-1]); err != nil {
 			return 0, err
 		}
 	} else {
@@ -199,8 +202,8 @@ func (d *document) end(n *yaml.Node) (int, error) {
 	if n.Style&yaml.FlowStyle == 0 {
 		return at, nil
 	}
-	for comment := false; at < len(d.src); at++ {
-		switch c := d.src[at]; {
+	for comment := false; at < len(d.Src); at++ {
+		switch c := d.Src[at]; {
 		case c == '\n':
 			comment = false
 		case comment:
@@ -210,55 +213,55 @@ func (d *document) end(n *yaml.Node) (int, error) {
 			return at + 1, nil
 		}
 	}
-	return 0, d.errorAt(n, "the list or map has no end")
+	return 0, d.ErrorAt(n, "the list or map has no end")
 }
 
-// lineEnd is the offset after the line break that ends the line of at.
-func (d *document) lineEnd(at int) int {
+// LineEnd is the offset after the line break that ends the line of at.
+func (d *Document) LineEnd(at int) int {
 	i, _ := slices.BinarySearch(d.lines, at+1)
 	if i < len(d.lines) {
 		return d.lines[i]
 	}
-	return len(d.src)
+	return len(d.Src)
 }
 
-// lineStart is the offset at which the line of at begins.
-func (d *document) lineStart(at int) int {
+// LineStart is the offset at which the line of at begins.
+func (d *Document) LineStart(at int) int {
 	i, _ := slices.BinarySearch(d.lines, at+1)
 	return d.lines[max(i-1, 0)]
 }
 
-// insertLines adds whole lines at an offset that begins a line or is the end.
-func (d *document) insertLines(at int, lines ...string) {
-	eol := d.eol()
+// InsertLines adds whole lines at an offset that begins a line or is the end.
+func (d *Document) InsertLines(at int, lines ...string) {
+	eol := d.EOL()
 	text := strings.Join(lines, eol) + eol
-	if at == len(d.src) && at > 0 && d.lines[len(d.lines)-1] != at {
+	if at == len(d.Src) && at > 0 && d.lines[len(d.lines)-1] != at {
 		text = eol + strings.TrimSuffix(text, eol)
 	}
-	d.splices = append(d.splices, splice{from: at, to: at, text: text})
+	d.Splice(at, at, text)
 }
 
-// setScalar replaces a scalar's value, keeping its quotes, anchor and tag.
-func (d *document) setScalar(key, n *yaml.Node, value string) error {
+// SetScalar replaces a scalar's value, keeping its quotes, anchor and tag.
+func (d *Document) SetScalar(key, n *yaml.Node, value string) error {
 	if n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 {
 		// "newTag:" with nothing behind: the parser's place for nothing is of no use.
-		_, to, err := d.span(key)
+		_, to, err := d.Span(key)
 		if err != nil {
 			return err
 		}
-		colon := bytes.IndexByte(d.src[to:], ':')
+		colon := bytes.IndexByte(d.Src[to:], ':')
 		if colon < 0 {
-			return d.errorAt(key, "the key %s has no colon", key.Value)
+			return d.ErrorAt(key, "the key %s has no colon", key.Value)
 		}
 		at := to + colon + 1
-		d.splices = append(d.splices, splice{from: at, to: at, text: " " + plainOrQuoted(value)})
+		d.Splice(at, at, " "+PlainOrQuoted(value))
 		return nil
 	}
-	from, to, err := d.span(n)
+	from, to, err := d.Span(n)
 	if err != nil {
 		return err
 	}
-	text := plainOrQuoted(value)
+	text := PlainOrQuoted(value)
 	switch {
 	case n.Kind == yaml.AliasNode:
 	case n.Style&yaml.DoubleQuotedStyle != 0:
@@ -266,13 +269,13 @@ func (d *document) setScalar(key, n *yaml.Node, value string) error {
 	case n.Style&yaml.SingleQuotedStyle != 0:
 		text = "'" + strings.ReplaceAll(value, "'", "''") + "'"
 	}
-	d.splices = append(d.splices, splice{from: from, to: to, text: text})
+	d.Splice(from, to, text)
 	return nil
 }
 
-// plainOrQuoted leaves a string bare where every YAML reader takes it for a
+// PlainOrQuoted leaves a string bare where every YAML reader takes it for a
 // string, and quotes it otherwise: a tag 1.10 is a number to YAML.
-func plainOrQuoted(value string) string {
+func PlainOrQuoted(value string) string {
 	if value == "" || strings.ContainsAny(value, "{}[]#&*!|>'\"%@`,?\\\n\r\t") ||
 		strings.Contains(value, ": ") || strings.HasSuffix(value, ":") ||
 		strings.HasPrefix(value, "-") || strings.TrimSpace(value) != value {
@@ -312,18 +315,39 @@ func doubleQuoted(value string) string {
 	return b.String()
 }
 
-// bytes is the file with all splices applied.
-func (d *document) bytes() ([]byte, error) {
+// Splice replaces the bytes between two offsets.
+func (d *Document) Splice(from, to int, text string) {
+	d.splices = append(d.splices, splice{from: from, to: to, text: text})
+}
+
+// Lines are the offsets at which the lines begin.
+func (d *Document) Lines() []int { return d.lines }
+
+// Edited says whether there is anything to write.
+func (d *Document) Edited() bool { return len(d.splices) > 0 }
+
+// Bytes is the file with all splices applied.
+func (d *Document) Bytes() ([]byte, error) {
 	slices.SortStableFunc(d.splices, func(a, b splice) int { return a.from - b.from })
-	out := make([]byte, 0, len(d.src)+256)
+	out := make([]byte, 0, len(d.Src)+256)
 	at := 0
 	for _, s := range d.splices {
-		if s.from < at || s.to < s.from || s.to > len(d.src) {
-			return nil, fmt.Errorf("%s: the fields to edit overlap; write them in plain block style, one field a line", d.path)
+		if s.from < at || s.to < s.from || s.to > len(d.Src) {
+			return nil, fmt.Errorf("%s: the fields to edit overlap; write them in plain block style, one field a line", d.Path)
 		}
-		out = append(out, d.src[at:s.from]...)
+		out = append(out, d.Src[at:s.from]...)
 		out = append(out, s.text...)
 		at = s.to
 	}
-	return append(out, d.src[at:]...), nil
+	return append(out, d.Src[at:]...), nil
+}
+
+// Field finds a field that a map states itself; merged maps are not looked into.
+func Field(node *yaml.Node, name string) (key, value *yaml.Node) {
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == name && node.Content[i].Kind == yaml.ScalarNode {
+			return node.Content[i], node.Content[i+1]
+		}
+	}
+	return nil, nil
 }

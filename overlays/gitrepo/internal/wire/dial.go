@@ -1,4 +1,4 @@
-package gitrepo
+package wire
 
 import (
 	"crypto/tls"
@@ -18,8 +18,8 @@ import (
 	"github.com/serin-gitops/serin/overlays"
 )
 
-// dial prepares the exchanges with a remote; it sends nothing.
-func dial(to overlays.Remote, timeout time.Duration) (*remote, error) {
+// Dial prepares the exchanges with a remote; it sends nothing.
+func Dial(to overlays.Remote, timeout time.Duration) (*Remote, error) {
 	u, err := url.Parse(to.URL)
 	if err != nil {
 		// The error of url.Parse repeats the URL, which may hold a password.
@@ -32,7 +32,7 @@ func dial(to overlays.Remote, timeout time.Duration) (*remote, error) {
 		to.Username = u.User.Username()
 	}
 	u.User = nil
-	r := &remote{name: u.String(), timeout: timeout}
+	r := &Remote{Name: u.String(), timeout: timeout}
 	for _, secret := range []string{to.Password, to.Bearer} {
 		if secret != "" {
 			r.secrets = append(r.secrets, secret)
@@ -40,7 +40,7 @@ func dial(to overlays.Remote, timeout time.Duration) (*remote, error) {
 	}
 	endpoint, err := transport.NewEndpoint(u.String())
 	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", r.name, err)
+		return nil, fmt.Errorf("repository %s: %w", r.Name, err)
 	}
 	r.endpoint = *endpoint
 	switch u.Scheme {
@@ -52,12 +52,12 @@ func dial(to overlays.Remote, timeout time.Duration) (*remote, error) {
 		err = fmt.Errorf("the scheme %q is not supported, use https, http or ssh", u.Scheme)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", r.name, err)
+		return nil, fmt.Errorf("repository %s: %w", r.Name, err)
 	}
 	return r, nil
 }
 
-func (r *remote) overHTTP(to overlays.Remote) error {
+func (r *Remote) overHTTP(to overlays.Remote) error {
 	switch {
 	case to.Bearer != "":
 		r.auth = &githttp.TokenAuth{Token: to.Bearer}
@@ -111,7 +111,7 @@ func httpClient(ca []byte) (*http.Client, error) {
 	return retrying.StandardClient(), nil
 }
 
-func (r *remote) overSSH(to overlays.Remote) error {
+func (r *Remote) overSSH(to overlays.Remote) error {
 	if len(to.PrivateKey) == 0 {
 		return errors.New("no private key for ssh is given")
 	}
