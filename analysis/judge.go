@@ -159,6 +159,12 @@ func (s CheckState) observeLook(check Check, l Look) CheckState {
 	return s
 }
 
+// What is said of figures that are none.
+const (
+	notRequests = "the counts are not numbers of requests"
+	notNumber   = "the query gave no finite number"
+)
+
 // missing says why an observation holds no usable data, nil if it does.
 func missing(check Check, o Observation) *Absence {
 	if o.Absence != nil {
@@ -170,11 +176,11 @@ func missing(check Check, o Observation) *Absence {
 			return &Absence{Kind: NoData, Message: "one arm has no counts"}
 		}
 		if !o.Stable.valid() || !o.Canary.valid() {
-			return &Absence{Kind: NoData, Message: "the counts are not numbers of requests"}
+			return &Absence{Kind: NoData, Message: notRequests}
 		}
 	case KindThreshold:
-		if o.Value == nil || math.IsNaN(*o.Value) {
-			return &Absence{Kind: NoData, Message: "the query gave no number"}
+		if o.Value == nil || math.IsNaN(*o.Value) || math.IsInf(*o.Value, 0) {
+			return &Absence{Kind: NoData, Message: notNumber}
 		}
 	case KindHTTP, KindPeers:
 		if len(o.Probes) == 0 {

@@ -370,8 +370,8 @@ func TestProbesAndThresholds(t *testing.T) {
 		text  string
 	}{
 		{"in bounds", threshold, []analysis.Observation{value(0, 5)}, analysis.Pass, "within bounds"},
-		{"not a number", threshold, []analysis.Observation{value(0, math.NaN())}, analysis.Inconclusive, "no number"},
-		{"infinite", threshold, []analysis.Observation{value(0, math.Inf(1))}, analysis.Inconclusive, "above the maximum 5"},
+		{"not a number", threshold, []analysis.Observation{value(0, math.NaN())}, analysis.Inconclusive, "no finite number"},
+		{"infinite", threshold, []analysis.Observation{value(0, math.Inf(1))}, analysis.Inconclusive, "no finite number"},
 		{"two of five", threshold, []analysis.Observation{value(0, 9), value(1, 9), value(2, 1)}, analysis.Pass, ""},
 		{"three of five", threshold, []analysis.Observation{value(0, 9), value(1, 1), value(2, 9), value(3, 9)}, analysis.Fail, "3 of the last 4 looks"},
 		{"old failures are forgotten", threshold, []analysis.Observation{value(0, 9), value(1, 9), value(2, 1), value(3, 1), value(4, 1), value(5, 9), value(6, 1)}, analysis.Pass, ""},

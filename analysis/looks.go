@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"fmt"
-	"math"
 	"strings"
 )
 
@@ -98,10 +97,6 @@ func thresholdLook(t Threshold, o Observation) Look {
 		l.Failed, l.Message = true, fmt.Sprintf("value %.4g is below the minimum %.4g", value, *t.Min)
 	case t.Max != nil && value > *t.Max:
 		l.Failed, l.Message = true, fmt.Sprintf("value %.4g is above the maximum %.4g", value, *t.Max)
-	}
-	if math.IsInf(value, 0) {
-		// JSON has no infinity.
-		l.Number = math.Copysign(math.MaxFloat64, value)
 	}
 	return l
 }

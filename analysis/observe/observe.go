@@ -20,8 +20,8 @@ const (
 	// lookback reaches back from a window's start for the samples that counters
 	// rise from; it spans missed scrapes.
 	lookback = 2 * time.Minute
-	// maxWindows bounds how many windows are made up for after an outage.
-	maxWindows = 30
+	// backlog is how far back windows are made up for after an outage.
+	backlog = 10 * time.Minute
 )
 
 // Trial says which series belong to the two revisions on trial.
@@ -44,29 +44,17 @@ type Observer struct {
 }
 
 // Due gives the observations of one ratio, latency or threshold check that are
-// due at now: one per window that has ended and settled since the last one
-// counted. A window in which one arm was not scraped is joined to the next.
-// Where there is nothing new the result is empty.
+// due at now. Normally that is one: the window from the last one counted to
+// the newest boundary that has settled. After an outage the time since is
+// asked for in pieces. Where nothing is due the result is empty.
 func (o Observer) Due(ctx context.Context, check analysis.Check, trial Trial, state analysis.State, now time.Time) []analysis.Observation {
-	start, ends := o.windows(check, state, now)
 	var due []analysis.Observation
-	var last *analysis.Observation
-	for _, end := range ends {
-		if longest := joinLimit(check); end.Sub(start) > longest {
-			start = end.Add(-interval(check))
+	for _, w := range o.windows(check, state, now) {
+		obs := o.Window(ctx, check, trial, w)
+		due = append(due, obs)
+		if a := obs.Absence; a != nil && (a.Kind == analysis.Outage || a.Kind == analysis.BadQuery) {
+			break
 		}
-		obs := o.Window(ctx, check, trial, analysis.Window{Start: start, End: end})
-		if obs.Absence != nil {
-			last = &obs
-			if obs.Absence.Kind == analysis.Outage || obs.Absence.Kind == analysis.BadQuery {
-				break
-			}
-			continue
-		}
-		due, last, start = append(due, obs), nil, end
-	}
-	if last != nil {
-		due = append(due, *last)
 	}
 	return due
 }
@@ -109,31 +97,48 @@ func (o Observer) Past(ctx context.Context, check analysis.Check, trial Trial, f
 	return past, nil
 }
 
-// windows gives where the next window starts and the ends that are due.
-func (o Observer) windows(check analysis.Check, state analysis.State, now time.Time) (time.Time, []time.Time) {
-	step := interval(check)
+// windows gives the stretches of time that are due, oldest first. A window in
+// which an arm was not scraped stays uncounted and so is part of the next one,
+// up to a limit.
+func (o Observer) windows(check analysis.Check, state analysis.State, now time.Time) []analysis.Window {
+	step, longest := interval(check), joinLimit(check)
 	settle := o.Settle
 	if settle <= 0 {
 		settle = DefaultSettle
 	}
+	newest := now.Add(-settle).Truncate(step)
 	start := state.Started.Add(check.InitialDelay).Truncate(step)
 	if check.InitialDelay > 0 {
 		start = start.Add(step)
 	}
+	oldest := newest.Add(-backlog)
 	for _, c := range state.Checks {
-		if c.Name == check.Name && c.Through.After(start) {
-			start = c.Through
+		if c.Name != check.Name {
+			continue
+		}
+		start = later(start, c.Through)
+		if c.Absence != nil && c.Absence.Kind != analysis.Outage {
+			// What was asked for and is not there is not asked for again and again.
+			oldest = newest.Add(-longest)
 		}
 	}
-	newest := now.Add(-settle).Truncate(step)
-	if oldest := newest.Add(-maxWindows * step); start.Before(oldest) {
-		start = oldest
+	var windows []analysis.Window
+	for start = later(start, oldest); start.Before(newest); {
+		end := start.Add(longest)
+		if end.After(newest) {
+			end = newest
+		}
+		windows = append(windows, analysis.Window{Start: start, End: end})
+		start = end
 	}
-	var ends []time.Time
-	for end := start.Truncate(step).Add(step); !end.After(newest); end = end.Add(step) {
-		ends = append(ends, end)
+	return windows
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
 	}
-	return start, ends
+	return a
 }
 
 // The arms, as they index pairs.
@@ -251,7 +256,7 @@ func interval(check analysis.Check) time.Duration {
 	return analysis.DefaultInterval
 }
 
-// joinLimit bounds how long a window may grow by joining.
+// joinLimit bounds how long one window may be.
 func joinLimit(check analysis.Check) time.Duration {
 	return max(time.Minute, 6*interval(check))
 }

@@ -1,0 +1,236 @@
+package analysis
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// MaxRecord bounds a record in bytes, so that it fits into an object of the
+// API server beside the state.
+const MaxRecord = 480 << 10
+
+// Record keeps every observation of a trial, as it was judged, in compact
+// lines of JSON: enough to draw the trial and to judge it again bit for bit.
+// When it is full it takes no more and says so.
+type Record struct {
+	text string
+	full bool
+	// began and names turn instants and checks into short numbers.
+	began time.Time
+	names map[string]int
+	// last is what was recorded last for each check, in the order of the spec.
+	last []Observation
+}
+
+// header is the first line of a record.
+type header struct {
+	Version int   `json:"version"`
+	Spec    Spec  `json:"spec"`
+	State   State `json:"state"`
+}
+
+// line is any other line: a look, the begin of a step, or the end of the room.
+type line struct {
+	// Now is when it was judged, in nanoseconds since the trial began.
+	Now  int64  `json:"t"`
+	Step bool   `json:"step,omitempty"`
+	Full bool   `json:"full,omitempty"`
+	Seen []seen `json:"o,omitempty"`
+}
+
+// seen is a short Observation. End and Length are in nanoseconds.
+type seen struct {
+	Check  int   `json:"c"`
+	End    int64 `json:"e"`
+	Length int64 `json:"l,omitempty"`
+	// Counts are stable's total and failed and the canary's.
+	Counts  []float64     `json:"n,omitempty"`
+	Value   *float64      `json:"v,omitempty"`
+	Probes  []ProbeResult `json:"p,omitempty"`
+	Pods    []PodState    `json:"d,omitempty"`
+	Absence *Absence      `json:"a,omitempty"`
+	// Same means: what was seen is what this check saw before.
+	Same bool `json:"s,omitempty"`
+}
+
+// NewRecord begins the record of a trial from the state before its first look
+// (after Learn).
+func NewRecord(spec Spec, state State) (Record, error) {
+	encoded, err := json.Marshal(header{Version: StateVersion, Spec: spec, State: state})
+	if err != nil {
+		return Record{}, fmt.Errorf("record the analysis: %w", err)
+	}
+	return emptyRecord(spec, state, string(encoded)+"\n"), nil
+}
+
+func emptyRecord(spec Spec, state State, text string) Record {
+	r := Record{text: text, began: state.Started, names: map[string]int{}, last: make([]Observation, len(spec.Checks))}
+	for i, c := range spec.Checks {
+		r.names[c.Name] = i
+	}
+	return r
+}
+
+// String is the record's text, from which ParseRecord makes it again.
+func (r Record) String() string { return r.text }
+
+// Full is true when looks are missing because there was no more room.
+func (r Record) Full() bool { return r.full }
+
+// Look adds what one call of Judge was given. Counts that are not numbers,
+// which Judge ignores, are recorded as absent.
+func (r *Record) Look(observations []Observation, now time.Time) error {
+	l := line{Now: now.Sub(r.began).Nanoseconds()}
+	last := append([]Observation(nil), r.last...)
+	for _, o := range observations {
+		i, known := r.names[o.Check]
+		if !known {
+			continue
+		}
+		l.Seen = append(l.Seen, r.shorten(i, o, last[i]))
+		last[i] = o
+	}
+	if len(l.Seen) == 0 {
+		return nil
+	}
+	if err := r.add(l); err != nil {
+		return err
+	}
+	r.last = last
+	return nil
+}
+
+// BeginStep adds that a step began.
+func (r *Record) BeginStep(now time.Time) error {
+	return r.add(line{Now: now.Sub(r.began).Nanoseconds(), Step: true})
+}
+
+func (r *Record) add(l line) error {
+	if r.full {
+		return nil
+	}
+	encoded, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("record a look: %w", err)
+	}
+	if len(r.text)+len(encoded) > MaxRecord {
+		r.full = true
+		encoded = []byte(`{"t":0,"full":true}`)
+	}
+	r.text += string(encoded) + "\n"
+	return nil
+}
+
+func (r *Record) shorten(check int, o, last Observation) seen {
+	s := seen{Check: check, End: o.Window.End.Sub(r.began).Nanoseconds(), Length: o.Window.End.Sub(o.Window.Start).Nanoseconds(), Absence: o.Absence}
+	switch {
+	case o.Absence != nil:
+	case o.Stable != nil && o.Canary != nil:
+		if !o.Stable.valid() || !o.Canary.valid() {
+			s.Absence = &Absence{Kind: NoData, Message: notRequests}
+			return s
+		}
+		s.Counts = []float64{o.Stable.Total, o.Stable.Failed, o.Canary.Total, o.Canary.Failed}
+	case o.Value != nil && *o.Value-*o.Value != 0:
+		// JSON has neither NaN nor infinity.
+		s.Absence = &Absence{Kind: NoData, Message: notNumber}
+	case o.Value != nil:
+		s.Value = o.Value
+	case reflect.DeepEqual(o.Probes, last.Probes) && reflect.DeepEqual(o.Pods, last.Pods):
+		s.Same = true
+	default:
+		s.Probes, s.Pods = o.Probes, o.Pods
+	}
+	return s
+}
+
+func (r *Record) lengthen(name string, s seen, last Observation) Observation {
+	end := r.began.Add(time.Duration(s.End))
+	o := Observation{Check: name, Window: Window{Start: end.Add(-time.Duration(s.Length)), End: end}, Value: s.Value, Probes: s.Probes, Pods: s.Pods, Absence: s.Absence}
+	if s.Same {
+		o.Probes, o.Pods = last.Probes, last.Pods
+	}
+	if len(s.Counts) == 4 {
+		o.Stable = &Counts{Total: s.Counts[0], Failed: s.Counts[1]}
+		o.Canary = &Counts{Total: s.Counts[2], Failed: s.Counts[3]}
+	}
+	return o
+}
+
+// ParseRecord reads a record's text, so that looks can be added to it.
+func ParseRecord(text string) (Record, error) {
+	var r Record
+	err := replay(text, func(begun Record, _ header) { r = begun }, func(l line, observations []Observation, _ time.Time) {
+		r.full = r.full || l.Full
+		for _, o := range observations {
+			r.last[r.names[o.Check]] = o
+		}
+	})
+	r.text = text
+	return r, err
+}
+
+// Rejudged is the outcome of judging a record again.
+type Rejudged struct {
+	Spec    Spec
+	State   State
+	Verdict Verdict
+	// Full is true when the record had no room for all looks; the verdict is
+	// then that of the looks it holds.
+	Full bool
+}
+
+// Rejudge judges a record again, from the first look to the last.
+func Rejudge(text string) (Rejudged, error) {
+	var j Rejudged
+	err := replay(text, func(_ Record, h header) { j.Spec, j.State = h.Spec, h.State }, func(l line, observations []Observation, now time.Time) {
+		switch {
+		case l.Full:
+			j.Full = true
+		case l.Step:
+			j.State = BeginStep(j.State, now)
+		default:
+			j.State, j.Verdict = Judge(j.Spec, j.State, observations, now)
+		}
+	})
+	return j, err
+}
+
+// replay reads a record line by line.
+func replay(text string, begin func(Record, header), each func(line, []Observation, time.Time)) error {
+	lines := bufio.NewScanner(strings.NewReader(text))
+	lines.Buffer(nil, 2*MaxRecord)
+	if !lines.Scan() {
+		return fmt.Errorf("the record is empty")
+	}
+	var h header
+	if err := json.Unmarshal(lines.Bytes(), &h); err != nil {
+		return fmt.Errorf("line 1 of the record: %w", err)
+	}
+	if h.Version != StateVersion {
+		return fmt.Errorf("the record has version %d; this build reads version %d", h.Version, StateVersion)
+	}
+	r := emptyRecord(h.Spec, h.State, "")
+	begin(r, h)
+	for n := 2; lines.Scan(); n++ {
+		var l line
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return fmt.Errorf("line %d of the record: %w", n, err)
+		}
+		var observations []Observation
+		for _, s := range l.Seen {
+			if s.Check < 0 || s.Check >= len(h.Spec.Checks) {
+				return fmt.Errorf("line %d of the record: there is no check number %d", n, s.Check)
+			}
+			o := r.lengthen(h.Spec.Checks[s.Check].Name, s, r.last[s.Check])
+			r.last[s.Check] = o
+			observations = append(observations, o)
+		}
+		each(l, observations, r.began.Add(time.Duration(l.Now)))
+	}
+	return lines.Err()
+}
