@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -31,6 +33,9 @@ import (
 
 // FieldOwner is the name that the API server records for what a Router writes.
 const FieldOwner = "serin"
+
+// backoff between attempts to write, about a second in all.
+var backoff = wait.Backoff{Steps: 6, Duration: 10 * time.Millisecond, Factor: 3, Jitter: 0.2}
 
 // cure for another writer, by what applies Git.
 const cure = "leave the weights to Serin: with Flux annotate the route kustomize.toolkit.fluxcd.io/ssa: IfNotPresent, with Argo CD list /spec/rules in ignoreDifferences"
@@ -87,23 +92,24 @@ func foreign(route *unstructured.Unstructured, target traffic.Target, seen sight
 }
 
 // Set names stable and canary in the route, and gives the canary its weight.
-// They take the Service's place only where both are there; where they are not,
-// weight 0 holds already, and another weight is refused.
+// They take the Service's place only where both are there. Where they are not,
+// or the route is gone, weight 0 holds already, and another weight is refused.
 func (r *Router) Set(ctx context.Context, target traffic.Target, weight environments.Weight) error {
 	if weight < 0 || weight > 100 {
 		return fmt.Errorf("%s: a weight is 0 to 100 percent, not %d", describe(target), weight)
 	}
-	return r.edit(ctx, target, func(rules []rule, seen sight) error {
+	err := r.edit(ctx, target, func(rules []rule, seen sight) error {
 		if seen.released {
 			if err := r.services(ctx, target); err != nil {
-				if weight == 0 && errors.Is(err, traffic.ErrNotFound) {
-					return nil
-				}
 				return err
 			}
 		}
 		return each(rules, func(one rule) error { return setWeight(one, target, weight) })
 	})
+	if weight == 0 && errors.Is(err, traffic.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // Release names the user's Service again. A route that is gone is released.
@@ -134,10 +140,10 @@ func (r *Router) services(ctx context.Context, target traffic.Target) error {
 		service.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Service"))
 		err := r.client.Get(ctx, types.NamespacedName{Namespace: target.Namespace, Name: name}, service)
 		if apierrors.IsNotFound(err) {
-			return fmt.Errorf("%w: %s cannot name the Service %s, which is not there", traffic.ErrNotFound, describe(target), name)
+			return fmt.Errorf("%w: the Service %s, which would stand in backendRefs", traffic.ErrNotFound, name)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: read the Service %s: %w", describe(target), name, err)
+			return fmt.Errorf("read the Service %s: %w", name, err)
 		}
 	}
 	return nil
@@ -147,7 +153,7 @@ func (r *Router) services(ctx context.Context, target traffic.Target) error {
 // writer was first. A Gateway's controller writes the status of the same object
 // after each change, so losing a race is common and no sign of trouble.
 func (r *Router) edit(ctx context.Context, target traffic.Target, change func([]rule, sight) error) error {
-	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+	err := retry.RetryOnConflict(backoff, func() error {
 		route, err := r.get(ctx, target)
 		if err != nil {
 			return err
