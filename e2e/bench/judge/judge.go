@@ -1,0 +1,144 @@
+// Package judge measures package analysis: how often the judge is wrong, how
+// fast it is right, and what it costs.
+package judge
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/simulate"
+	"github.com/serin-gitops/serin/e2e/bench/figure"
+)
+
+const (
+	// Delay from the end of a window until the weight is 0: the source is asked
+	// 2 s after a window's end (observe.DefaultSettle), and the answer is acted on.
+	Delay = 3 * time.Second
+	// Runs of one cell that a bound is held against.
+	Runs = 2000
+)
+
+// Plain is the rule that the judge is compared with: 99% of the canary's
+// requests over the last 60 s are good, and one bad look is accepted.
+var Plain = simulate.PlainRule{Success: 0.99, Span: time.Minute, Failures: 1}
+
+// PlainInterval is how often the plain rule looks.
+const PlainInterval = 10 * time.Second
+
+// Options of Measure.
+type Options struct {
+	// Runs of each cell.
+	Runs int
+	// Source starts the counting server that stands for Prometheus and gives
+	// its address; it is a process of its own, so that its work is not counted.
+	Source func(context.Context) (Source, error)
+	// Progress is told what is measured.
+	Progress io.Writer
+}
+
+// Measure gives all figures of package analysis.
+func Measure(ctx context.Context, o Options) ([]figure.Figure, error) {
+	var figures []figure.Figure
+	simulated, err := Simulate(ctx, o.Runs, o.Progress)
+	if err != nil {
+		return nil, err
+	}
+	figures = append(figures, simulated...)
+	fmt.Fprintf(o.Progress, "1,000 simulated rollouts of 30 minutes\n")
+	figures = append(figures, thousandRollouts(), verdictCost())
+	fmt.Fprintf(o.Progress, "1,000 rollouts judged on 5 checks every 10 s\n")
+	running, err := runningCost(ctx, o.Source)
+	return append(figures, running...), err
+}
+
+// Simulate gives the figures that rest on seeds alone: they are the same
+// whenever and wherever they are measured.
+func Simulate(ctx context.Context, runs int, progress io.Writer) ([]figure.Figure, error) {
+	var figures []figure.Figure
+	for _, c := range cases() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(progress, "%s, %d runs\n", c.Name, runs)
+		figures = append(figures, Figure(Case(simulate.Sequential(simulate.DefaultSpec()), c, Delay, runs)))
+		if compared[c.Name] {
+			c.Scenario.Interval = PlainInterval
+			row := Case(Plain.Judge(), c, Delay, runs)
+			row.Case.Name = "analysis.plain_rule" + strings.TrimPrefix(c.Name, "analysis")
+			figures = append(figures, unbound(Figure(row)))
+		}
+	}
+	return figures, nil
+}
+
+// compared are the cases that the plain rule is tried on too; its threshold is
+// far above stable's failure rate in each, as people set it.
+var compared = map[string]bool{
+	"analysis.false_rollbacks.independent_100rps_0.1pct": true,
+	"analysis.false_rollbacks.independent_10rps_0.1pct":  true,
+	"analysis.false_rollbacks.bursts10_100rps_0.1pct":    true,
+	"analysis.false_rollbacks.incidents_100rps_0.1pct":   true,
+	"analysis.detect_0.1_to_5pct_100rps":                 true,
+	"analysis.detect_0.1_to_0.5pct_100rps":               true,
+	"analysis.caught_before_half_0.1_to_5pct_1rps":       true,
+}
+
+// cases are those of the suite, and one more that the plain rule is compared on.
+func cases() []simulate.Case {
+	all := simulate.Suite()
+	more := all[0]
+	more.Name = "analysis.false_rollbacks.independent_10rps_0.1pct"
+	more.Scenario.Traffic = simulate.Traffic{RequestsPerSecond: 10, Baseline: 0.001, Canary: 0.001}
+	return slices.Insert(all, 1, more)
+}
+
+// Case runs one case of the suite with a judge.
+func Case(newJudge simulate.NewJudge, c simulate.Case, delay time.Duration, runs int) simulate.Row {
+	c.Scenario.Delay = delay
+	return simulate.Row{Case: c, Summary: simulate.Summarise(c.Scenario, simulate.Run(newJudge, c.Scenario, runs))}
+}
+
+// Figure is a row with its promise. Where fewer than half of the bad canaries
+// are found there is no median; the length of the rollout stands for it.
+func Figure(row simulate.Row) figure.Figure {
+	value, low, high := row.Value()
+	switch row.Case.Measure {
+	case simulate.TimeToDetect:
+		if 2*row.Summary.Failed < row.Summary.Runs {
+			value = length(row.Case.Scenario).Seconds()
+		}
+		return figure.New(row.Case.Name, value, "s", row.Summary.Runs).Max(row.Case.Limit)
+	case simulate.CaughtBeforeHalf:
+		return figure.New(row.Case.Name, value, "share", row.Summary.Runs).Between(low, high).Min(row.Case.Limit)
+	}
+	return figure.New(row.Case.Name, value, "share", row.Summary.Runs).Between(low, high).Max(row.Case.Limit)
+}
+
+// unbound takes the promise off: nothing is promised of another's rule.
+func unbound(f figure.Figure) figure.Figure {
+	f.AtMost, f.AtLeast = nil, nil
+	return f
+}
+
+func length(sc simulate.Scenario) time.Duration {
+	var total time.Duration
+	for _, step := range sc.Steps {
+		total += step.For
+	}
+	return total
+}
+
+// thousandRollouts is how long it takes to simulate 1,000 healthy rollouts of
+// 30 minutes, looked at in the default interval.
+func thousandRollouts() figure.Figure {
+	traffic := simulate.Traffic{RequestsPerSecond: 100, Baseline: 0.001, Canary: 0.001}
+	sc := simulate.Scenario{Traffic: traffic, Steps: simulate.Ramp(5, 50, 10, 30*time.Minute), Past: 30 * time.Minute, Interval: analysis.DefaultInterval}
+	began := time.Now()
+	results := simulate.Run(simulate.Sequential(simulate.DefaultSpec()), sc, 1000)
+	return figure.New("analysis.simulate_1000_rollouts", time.Since(began).Seconds(), "s", len(results)).Max(10)
+}
