@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/observe"
+	"github.com/serin-gitops/serin/analysis/probe"
+	"github.com/serin-gitops/serin/analysis/prometheus"
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/access"
+	"github.com/serin-gitops/serin/controllers/analysisrun"
+)
+
+// analyst gives the rollout controller's judge its eyes: pods by HTTP and time
+// series by PromQL.
+func (f *controllerFlags) analyst(mgr ctrl.Manager, secrets access.Secrets) (*analysisrun.Analyst, error) {
+	prober, err := probe.New()
+	if err != nil {
+		return nil, err
+	}
+	return &analysisrun.Analyst{
+		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Prober: pods{prober},
+		Sources: &sources{secrets: secrets, fallback: f.prometheus},
+	}, nil
+}
+
+// pods asks pods by HTTP.
+type pods struct{ prober *probe.Prober }
+
+// Look implements analysisrun.Prober.
+func (p pods) Look(ctx context.Context, check analysis.Check, of analysisrun.Pods, now time.Time) analysis.Observation {
+	return p.prober.Look(ctx, check, probe.Pods{Canary: probed(of.Canary), Stable: probed(of.Stable), Required: probed(of.Required)}, now)
+}
+
+func probed(pods []analysisrun.Pod) []probe.Pod {
+	out := make([]probe.Pod, len(pods))
+	for i, pod := range pods {
+		out[i] = probe.Pod(pod)
+	}
+	return out
+}
+
+// sources opens Prometheus servers, one client for all who use the same.
+type sources struct {
+	secrets  access.Secrets
+	fallback string
+	pool     prometheus.Pool
+}
+
+// Metrics implements analysisrun.Sources.
+func (s *sources) Metrics(ctx context.Context, namespace string, source *v1alpha1.MetricSource) (analysisrun.Metrics, error) {
+	if source == nil {
+		source = &v1alpha1.MetricSource{URL: s.fallback}
+	}
+	enter, err := s.secrets.Metrics(ctx, namespace, *source)
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.pool.Get(prometheus.Options{
+		URL: enter.URL, Username: enter.Username, Password: enter.Password, Token: enter.Bearer,
+		CA: string(enter.CA), Certificate: string(enter.Certificate), Key: string(enter.Key), Headers: enter.Headers,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return series{observe.Observer{Source: client}}, nil
+}
+
+// series asks one server.
+type series struct{ observer observe.Observer }
+
+// Due implements analysisrun.Metrics.
+func (s series) Due(ctx context.Context, check analysis.Check, of analysisrun.Series, state analysis.State, now time.Time) []analysis.Observation {
+	return s.observer.Due(ctx, check, observe.Trial(of), state, now)
+}
+
+// Past implements analysisrun.Metrics.
+func (s series) Past(ctx context.Context, check analysis.Check, of analysisrun.Series, from, to time.Time) ([]analysis.Counts, error) {
+	return s.observer.Past(ctx, check, observe.Trial(of), from, to)
+}
