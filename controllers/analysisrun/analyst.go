@@ -1,0 +1,240 @@
+// Package analysisrun judges the canaries of Rollouts: it collects what the
+// checks ask for, has package analysis judge it, and keeps the record of each
+// trial in an AnalysisRun.
+package analysisrun
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/rollout"
+)
+
+// Pod is where a pod can be asked.
+type Pod struct {
+	Name, IP string
+}
+
+// Pods are those that a check concerns; Required must be among the canary's
+// peers.
+type Pods struct {
+	Canary, Stable, Required []Pod
+}
+
+// Prober asks pods by HTTP.
+type Prober interface {
+	// Look gives the observation of an http or peers check at now. It fails
+	// with an Absence within the observation.
+	Look(ctx context.Context, check analysis.Check, pods Pods, now time.Time) analysis.Observation
+}
+
+// Series says which time series belong to the two arms of a trial.
+type Series struct {
+	// Arms are the label matchers for checks that bring none of their own.
+	Arms analysis.Arms
+	// Args fill the placeholders of selectors and queries.
+	Args map[string]string
+	// Born tells when the pod behind a series began to run.
+	Born analysis.Born
+}
+
+// Metrics asks one source of time series.
+type Metrics interface {
+	// Due gives the observations of a ratio, latency or threshold check that
+	// are due at now.
+	Due(ctx context.Context, check analysis.Check, series Series, state analysis.State, now time.Time) []analysis.Observation
+	// Past gives stable's counts between two times, for analysis.Learn.
+	Past(ctx context.Context, check analysis.Check, series Series, from, to time.Time) ([]analysis.Counts, error)
+}
+
+// Sources opens sources of time series.
+type Sources interface {
+	// Metrics gives the source that a Rollout of the namespace names; nil names
+	// the controller's default. The error says what to set.
+	Metrics(ctx context.Context, namespace string, source *v1alpha1.MetricSource) (Metrics, error)
+}
+
+// Analyst implements rollout.Analyst.
+type Analyst struct {
+	// Client reads templates and pods from caches and writes AnalysisRuns;
+	// Reader reads AnalysisRuns from the API server itself.
+	Client  client.Client
+	Reader  client.Reader
+	Prober  Prober
+	Sources Sources
+
+	mu     sync.Mutex
+	trials map[types.NamespacedName]*record
+}
+
+var _ rollout.Analyst = (*Analyst)(nil)
+
+// lookLimit bounds one look, so that a source that hangs does not keep a crash
+// from being seen.
+const lookLimit = 4 * time.Second
+
+// Look implements rollout.Analyst.
+func (a *Analyst) Look(ctx context.Context, trial rollout.Trial) (analysis.Verdict, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	record, err := a.open(ctx, trial)
+	if err != nil {
+		return analysis.Verdict{}, err
+	}
+	state := steps(record.state, trial)
+	state, verdict := analysis.Judge(record.spec, state, a.collect(ctx, record, state, trial), trial.Now)
+	record.state = state
+	if !trial.Serving {
+		verdict = beforeTraffic(verdict)
+	}
+	if err := a.save(ctx, record, verdict, trial.Now); err != nil {
+		a.drop(trial.Rollout)
+		return analysis.Verdict{}, err
+	}
+	return verdict, nil
+}
+
+// steps tells the judge where the trial is: it starts with the first canary
+// pod that is up, and each step starts when its weight was reached.
+func steps(state analysis.State, trial rollout.Trial) analysis.State {
+	untouched := !slices.ContainsFunc(state.Checks, func(c analysis.CheckState) bool {
+		return c.Name != workloadCheck && !c.Through.IsZero()
+	})
+	if untouched && len(up(trial.Canary)) == 0 {
+		state.Started, state.Step = trial.Now, trial.Now
+	}
+	if trial.StepStarted.After(state.Step) {
+		state = analysis.BeginStep(state, trial.StepStarted)
+	}
+	return state
+}
+
+// beforeTraffic lets a canary without traffic pass where all that is missing is
+// what only traffic can bring.
+func beforeTraffic(v analysis.Verdict) analysis.Verdict {
+	if v.Outcome != analysis.Inconclusive || v.Freeze || v.NeedsPerson {
+		return v
+	}
+	for _, check := range v.Checks {
+		if !check.DryRun && check.Outcome != analysis.Pass && !wantsTraffic(check) {
+			return v
+		}
+	}
+	v.Outcome, v.Proven, v.Message = analysis.Pass, false, "all that can be known without traffic is well"
+	return v
+}
+
+func wantsTraffic(c analysis.CheckVerdict) bool {
+	switch c.Kind {
+	case analysis.KindRatio, analysis.KindLatency, analysis.KindThreshold:
+	default:
+		return false
+	}
+	switch c.Reason {
+	case analysis.ReasonNoData, analysis.ReasonNoSeries, analysis.ReasonTooFewRequests, analysis.ReasonInitialDelay:
+		return true
+	}
+	return false
+}
+
+// collect asks what is due. A pod that crashed is an answer by itself: nothing
+// else is waited for then.
+func (a *Analyst) collect(ctx context.Context, r *record, state analysis.State, trial rollout.Trial) []analysis.Observation {
+	window := analysis.Window{Start: trial.Now, End: trial.Now}
+	states := podStates(trial.Canary)
+	observations := []analysis.Observation{{Check: workloadCheck, Window: window, Pods: states}}
+	if analysis.AssessPods(*r.spec.Checks[0].Workload, states, trial.Now).Outcome == analysis.Fail {
+		return observations
+	}
+	for _, check := range r.spec.Checks[1:] {
+		switch check.Kind {
+		case analysis.KindHTTP, analysis.KindPeers:
+			observations = append(observations, a.probe(ctx, r, check, state, trial)...)
+		default:
+			observations = append(observations, a.measure(ctx, r, check, state, trial)...)
+		}
+	}
+	return observations
+}
+
+// probe asks the pods where the check's interval is over, or where a pod is up
+// that has not been asked yet.
+func (a *Analyst) probe(ctx context.Context, r *record, check analysis.Check, state analysis.State, trial rollout.Trial) []analysis.Observation {
+	pods := Pods{Canary: up(trial.Canary), Stable: up(trial.Stable)}
+	if len(pods.Canary) == 0 {
+		return nil
+	}
+	asked := names(pods.Canary)
+	if trial.Now.Sub(through(state, check.Name)) < check.Interval && r.asked[check.Name] == asked {
+		return nil
+	}
+	var err error
+	if pods.Required, err = a.required(ctx, r, check.Name, trial.Rollout.Namespace); err != nil {
+		absence := &analysis.Absence{Kind: analysis.Outage, Message: err.Error()}
+		return []analysis.Observation{{Check: check.Name, Window: analysis.Window{Start: trial.Now, End: trial.Now}, Absence: absence}}
+	}
+	r.asked[check.Name] = asked
+	return []analysis.Observation{a.Prober.Look(ctx, check, pods, trial.Now)}
+}
+
+// required are the pods that a peers check wants among the canary's peers.
+func (a *Analyst) required(ctx context.Context, r *record, check, namespace string) ([]Pod, error) {
+	for _, c := range r.run.Spec.Checks {
+		if c.Name != check || c.Peers == nil || c.Peers.Including == nil {
+			continue
+		}
+		selector, err := metav1.LabelSelectorAsSelector(c.Peers.Including)
+		if err != nil {
+			return nil, fmt.Errorf("including: %w", err)
+		}
+		var list corev1.PodList
+		if err := a.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
+			return nil, fmt.Errorf("list the pods of including: %w", err)
+		}
+		pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+		slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+		return up(pods), nil
+	}
+	return nil, nil
+}
+
+// measure asks the source of time series for the windows that are due.
+func (a *Analyst) measure(ctx context.Context, r *record, check analysis.Check, state analysis.State, trial rollout.Trial) []analysis.Observation {
+	metrics, err := a.Sources.Metrics(ctx, trial.Rollout.Namespace, trial.Rollout.Spec.Analysis.Source)
+	if err != nil {
+		absence := &analysis.Absence{Kind: analysis.Outage, Message: err.Error()}
+		return []analysis.Observation{{Check: check.Name, Window: analysis.Window{Start: trial.Now, End: trial.Now}, Absence: absence}}
+	}
+	if len(up(trial.Canary)) == 0 {
+		return nil
+	}
+	return metrics.Due(ctx, check, seriesOf(trial), state, trial.Now)
+}
+
+func through(state analysis.State, check string) time.Time {
+	for _, c := range state.Checks {
+		if c.Name == check {
+			return c.Through
+		}
+	}
+	return time.Time{}
+}
+
+func names(pods []Pod) string {
+	var out []string
+	for _, pod := range pods {
+		out = append(out, pod.Name)
+	}
+	return strings.Join(out, " ")
+}

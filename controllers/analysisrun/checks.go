@@ -1,0 +1,208 @@
+package analysisrun
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/api/v1alpha1"
+)
+
+// defaultInterval is that of the API, for objects stored before it was known.
+const defaultInterval = 2 * time.Second
+
+// workloadCheck is the check that is always asked.
+const workloadCheck = "workload"
+
+// resolve gives a Rollout's checks, those of its templates filled in.
+func (a *Analyst) resolve(ctx context.Context, ro *v1alpha1.Rollout) ([]v1alpha1.Check, error) {
+	checks := append([]v1alpha1.Check(nil), ro.Spec.Analysis.Checks...)
+	for _, ref := range ro.Spec.Analysis.Templates {
+		var template v1alpha1.AnalysisTemplate
+		key := client.ObjectKey{Namespace: ro.Namespace, Name: ref.Name}
+		if err := a.Client.Get(ctx, key, &template); err != nil {
+			return nil, fmt.Errorf("analysis.templates: AnalysisTemplate %s: %w", key, err)
+		}
+		filled, err := fill(template.Spec, ref.Args)
+		if err != nil {
+			return nil, fmt.Errorf("analysis.templates: AnalysisTemplate %s: %w", key, err)
+		}
+		checks = append(checks, filled...)
+	}
+	seen := map[string]bool{workloadCheck: true}
+	for _, check := range checks {
+		if seen[check.Name] {
+			return nil, fmt.Errorf("analysis: two checks are named %q: give each another name", check.Name)
+		}
+		seen[check.Name] = true
+	}
+	return checks, nil
+}
+
+// fill puts arguments in the place of a template's parameters. What is named
+// serin.* is filled in at each look.
+func fill(spec v1alpha1.AnalysisTemplateSpec, args []v1alpha1.Argument) ([]v1alpha1.Check, error) {
+	values := map[string]string{}
+	for _, parameter := range spec.Parameters {
+		if parameter.Default != nil {
+			values[parameter.Name] = *parameter.Default
+		}
+	}
+	for _, arg := range args {
+		values[arg.Name] = arg.Value
+	}
+	var pairs []string
+	for _, parameter := range spec.Parameters {
+		value, found := values[parameter.Name]
+		if !found {
+			return nil, fmt.Errorf("parameter %s has no default: give it in args", parameter.Name)
+		}
+		quoted, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("parameter %s: %w", parameter.Name, err)
+		}
+		pairs = append(pairs, "${"+parameter.Name+"}", string(quoted[1:len(quoted)-1]))
+		delete(values, parameter.Name)
+	}
+	for _, arg := range args {
+		if _, unknown := values[arg.Name]; unknown {
+			return nil, fmt.Errorf("args: it has no parameter %s", arg.Name)
+		}
+	}
+	text, err := json.Marshal(spec.Checks)
+	if err != nil {
+		return nil, fmt.Errorf("checks: %w", err)
+	}
+	var checks []v1alpha1.Check
+	if err := json.Unmarshal([]byte(strings.NewReplacer(pairs...).Replace(string(text))), &checks); err != nil {
+		return nil, fmt.Errorf("checks with the arguments filled in: %w", err)
+	}
+	return checks, nil
+}
+
+// specOf is the judge's specification of an AnalysisRun.
+func specOf(ro *v1alpha1.Rollout, run *v1alpha1.AnalysisRun) (analysis.Spec, error) {
+	spec := analysis.Spec{SourceLimit: ro.Spec.Analysis.FreezeLimit.Duration}
+	interval := ro.Spec.Analysis.Interval.Duration
+	if interval <= 0 {
+		interval = defaultInterval
+	}
+	var err error
+	if spec.Alpha, err = number("alpha", run.Spec.Alpha); err != nil {
+		return analysis.Spec{}, err
+	}
+	spec.Checks = append(spec.Checks, analysis.Check{
+		Name: workloadCheck, Kind: analysis.KindWorkload,
+		Workload: &analysis.Workload{UnreadyLimit: ro.Spec.ReadyDeadline.Duration},
+	})
+	for _, check := range run.Spec.Checks {
+		converted, err := checkOf(check)
+		if err != nil {
+			return analysis.Spec{}, fmt.Errorf("check %s: %w", check.Name, err)
+		}
+		converted.Interval = interval
+		spec.Checks = append(spec.Checks, converted)
+	}
+	return spec, spec.Validate()
+}
+
+// checkOf turns a check of the API into the judge's.
+func checkOf(c v1alpha1.Check) (analysis.Check, error) {
+	out := analysis.Check{Name: c.Name, DryRun: c.DryRun, InitialDelay: c.InitialDelay.Duration}
+	var err error
+	switch {
+	case c.Ratio != nil:
+		out.Kind, out.Ratio = analysis.KindRatio, &analysis.Ratio{Total: c.Ratio.Total, Bad: c.Ratio.Bad, Good: c.Ratio.Good}
+		out.Ratio.Comparison, err = comparison(c.Ratio.Arms, c.Ratio.Objective, c.Ratio.Tolerated)
+	case c.Latency != nil:
+		out.Kind, out.Latency = analysis.KindLatency, &analysis.Latency{Histogram: c.Latency.Histogram}
+		if out.Latency.Bound, err = number("bound", c.Latency.Bound); err != nil {
+			return out, err
+		}
+		out.Latency.Comparison, err = comparison(c.Latency.Arms, c.Latency.Objective, c.Latency.Tolerated)
+	case c.Threshold != nil:
+		out.Kind = analysis.KindThreshold
+		out.Threshold, err = threshold(*c.Threshold)
+	case c.HTTP != nil:
+		out.Kind = analysis.KindHTTP
+		out.HTTP = &analysis.HTTP{
+			Port: c.HTTP.Port, Path: c.HTTP.Path, Timeout: c.HTTP.Timeout.Duration, Expression: c.HTTP.Expression,
+			Failing: int(c.HTTP.Failures), Of: int(c.HTTP.Samples),
+		}
+	case c.Peers != nil:
+		out.Kind, out.Peers = analysis.KindPeers, peersOf(*c.Peers)
+	default:
+		err = fmt.Errorf("it has no kind: set one of ratio, latency, threshold, http and peers")
+	}
+	return out, err
+}
+
+func comparison(arms *v1alpha1.Arms, objective, tolerated string) (analysis.Comparison, error) {
+	var c analysis.Comparison
+	var err error
+	if c.Objective, err = number("objective", objective); err != nil {
+		return c, err
+	}
+	if c.Tolerance, err = number("tolerated", tolerated); err != nil {
+		return c, err
+	}
+	if arms != nil {
+		c.Arms = &analysis.Arms{Stable: arms.Stable, Canary: arms.Canary}
+	}
+	return c, nil
+}
+
+func threshold(t v1alpha1.ThresholdCheck) (*analysis.Threshold, error) {
+	out := &analysis.Threshold{Query: t.Query, Failing: int(t.Failures), Of: int(t.Samples)}
+	for field, bound := range map[string]struct {
+		text string
+		to   **float64
+	}{"min": {t.Min, &out.Min}, "max": {t.Max, &out.Max}} {
+		if bound.text == "" {
+			continue
+		}
+		value, err := number(field, bound.text)
+		if err != nil {
+			return nil, err
+		}
+		*bound.to = &value
+	}
+	return out, nil
+}
+
+func peersOf(p v1alpha1.PeersCheck) *analysis.Peers {
+	out := &analysis.Peers{
+		Port: p.Port, Path: p.Path, Timeout: p.Timeout.Duration, List: p.List, Min: int(p.Min),
+		MinShareOfStable: float64(p.SharePercent) / 100, SeenFromOtherSide: p.Mutual,
+		Failing: int(p.Failures), Of: int(p.Samples),
+	}
+	if p.Identity != "" {
+		path := p.IdentityPath
+		if path == "" {
+			path = p.Path
+		}
+		out.Self = &analysis.Identity{Path: path, Expression: p.Identity}
+	}
+	if p.Including != nil {
+		out.MustInclude = analysis.IncludeAny
+	}
+	return out
+}
+
+// number reads a number that the API keeps as text; empty is 0.
+func number(field, text string) (float64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s %q is no number", field, text)
+	}
+	return value, nil
+}

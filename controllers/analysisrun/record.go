@@ -1,0 +1,240 @@
+package analysisrun
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/rollout"
+)
+
+const (
+	// kept is how many AnalysisRuns of a Rollout are kept.
+	kept = 10
+	// learnt is how far back stable's bursts are looked at before a trial.
+	learnt = 30 * time.Minute
+	// unsaved is how long a record with the same verdict may stay unwritten. A
+	// crash loses nothing: the windows are asked for again.
+	unsaved = 5 * time.Second
+)
+
+// record is a trial under way: its AnalysisRun as it was written last, and
+// what was found since.
+type record struct {
+	run   *v1alpha1.AnalysisRun
+	spec  analysis.Spec
+	state analysis.State
+	// asked are the pods that each probe asked last.
+	asked map[string]string
+	saved time.Time
+	last  analysis.Verdict
+}
+
+// open gives the record of the Rollout's trial; it is made where there is none.
+func (a *Analyst) open(ctx context.Context, trial rollout.Trial) (*record, error) {
+	key := client.ObjectKeyFromObject(trial.Rollout)
+	name := rollout.RunName(trial.Rollout.Name, trial.Rollout.Status.Trial)
+	a.mu.Lock()
+	known := a.trials[key]
+	a.mu.Unlock()
+	if known != nil && known.run.Name == name && belongs(known.run, trial.Rollout) {
+		return known, nil
+	}
+	opened, err := a.load(ctx, trial, name)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.trials == nil {
+		a.trials = map[client.ObjectKey]*record{}
+	}
+	a.trials[key] = opened
+	return opened, nil
+}
+
+func (a *Analyst) drop(ro *v1alpha1.Rollout) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.trials, client.ObjectKeyFromObject(ro))
+}
+
+func (a *Analyst) load(ctx context.Context, trial rollout.Trial, name string) (*record, error) {
+	run := &v1alpha1.AnalysisRun{}
+	err := a.Reader.Get(ctx, client.ObjectKey{Namespace: trial.Rollout.Namespace, Name: name}, run)
+	if apierrors.IsNotFound(err) {
+		run, err = a.create(ctx, trial, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("AnalysisRun %s/%s: %w", trial.Rollout.Namespace, name, err)
+	}
+	if !belongs(run, trial.Rollout) {
+		// The record of an earlier Rollout of this name says nothing of this one.
+		if err := a.Client.Delete(ctx, run); client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("AnalysisRun %s/%s: %w", run.Namespace, run.Name, err)
+		}
+		return nil, fmt.Errorf("AnalysisRun %s/%s is of another trial and removed first", run.Namespace, run.Name)
+	}
+	r := &record{run: run, asked: map[string]string{}, saved: trial.Now, last: analysis.Verdict{Outcome: analysis.Outcome(run.Status.Verdict)}}
+	if r.spec, err = specOf(trial.Rollout, run); err != nil {
+		return nil, err
+	}
+	if run.Status.State == "" {
+		r.state = a.learn(ctx, r, trial)
+		return r, nil
+	}
+	if err := json.Unmarshal([]byte(run.Status.State), &r.state); err != nil {
+		return nil, fmt.Errorf("AnalysisRun %s/%s: status.state: %w", run.Namespace, run.Name, err)
+	}
+	return r, nil
+}
+
+// belongs says whether a record is of the Rollout's present trial.
+func belongs(run *v1alpha1.AnalysisRun, ro *v1alpha1.Rollout) bool {
+	canary := ro.Status.Canary
+	return metav1.IsControlledBy(run, ro) && canary != nil && run.Spec.Canary.TemplateHash == canary.TemplateHash
+}
+
+// create makes the AnalysisRun of a trial, and deletes the oldest ones.
+func (a *Analyst) create(ctx context.Context, trial rollout.Trial, name string) (*v1alpha1.AnalysisRun, error) {
+	ro := trial.Rollout
+	checks, err := a.resolve(ctx, ro)
+	if err != nil {
+		return nil, err
+	}
+	alpha := ro.Spec.Analysis.Alpha
+	if alpha == "" {
+		alpha = "0.01"
+	}
+	run := &v1alpha1.AnalysisRun{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: ro.Namespace, Name: name, Labels: map[string]string{v1alpha1.LabelRollout: ro.Name},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(ro, v1alpha1.GroupVersion.WithKind("Rollout"))},
+		},
+		Spec: v1alpha1.AnalysisRunSpec{Rollout: ro.Name, Trial: ro.Status.Trial, Alpha: alpha, Checks: checks},
+	}
+	if ro.Status.Stable != nil {
+		run.Spec.Stable = *ro.Status.Stable
+	}
+	if ro.Status.Canary != nil {
+		run.Spec.Canary = *ro.Status.Canary
+	}
+	if err := a.Client.Create(ctx, run); err != nil {
+		return nil, err
+	}
+	if err := a.prune(ctx, ro); err != nil {
+		log.FromContext(ctx).Error(err, "old AnalysisRuns are not deleted")
+	}
+	return run, nil
+}
+
+func (a *Analyst) prune(ctx context.Context, ro *v1alpha1.Rollout) error {
+	var list v1alpha1.AnalysisRunList
+	if err := a.Reader.List(ctx, &list, client.InNamespace(ro.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: ro.Name}); err != nil {
+		return err
+	}
+	slices.SortFunc(list.Items, func(a, b v1alpha1.AnalysisRun) int { return int(b.Spec.Trial - a.Spec.Trial) })
+	for i := kept; i < len(list.Items); i++ {
+		if err := a.Client.Delete(ctx, &list.Items[i]); client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// learn begins a trial with what stable's past says about bursts. A source that
+// is away leaves the prior belief.
+func (a *Analyst) learn(ctx context.Context, r *record, trial rollout.Trial) analysis.State {
+	state := analysis.NewState(trial.Now)
+	for _, check := range r.spec.Checks {
+		if check.Kind != analysis.KindRatio && check.Kind != analysis.KindLatency {
+			continue
+		}
+		metrics, err := a.Sources.Metrics(ctx, trial.Rollout.Namespace, trial.Rollout.Spec.Analysis.Source)
+		if err != nil {
+			log.FromContext(ctx).Error(err, "the past of stable is not known", "check", check.Name)
+			continue
+		}
+		past, err := metrics.Past(ctx, check, seriesOf(trial), trial.Now.Add(-learnt), trial.Now)
+		if err != nil {
+			log.FromContext(ctx).Info("the past of stable is not known", "check", check.Name, "because", err.Error())
+			continue
+		}
+		state = analysis.Learn(state, check.Name, past)
+	}
+	return state
+}
+
+// save writes the record where the verdict changed, or where it has not been
+// written for a while.
+func (a *Analyst) save(ctx context.Context, r *record, v analysis.Verdict, now time.Time) error {
+	changed := v.Outcome != r.last.Outcome || v.Proven != r.last.Proven || v.Freeze != r.last.Freeze
+	if !changed && now.Sub(r.saved) < unsaved {
+		return nil
+	}
+	return a.write(ctx, r, v, now)
+}
+
+func (a *Analyst) write(ctx context.Context, r *record, v analysis.Verdict, now time.Time) error {
+	next := r.run.DeepCopy()
+	if err := fillIn(&next.Status, r.state, v); err != nil {
+		return fmt.Errorf("AnalysisRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
+	}
+	if err := a.Client.Status().Update(ctx, next); err != nil {
+		return fmt.Errorf("AnalysisRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
+	}
+	r.run, r.last, r.saved = next, v, now
+	return nil
+}
+
+// fillIn puts what was found into an AnalysisRun's status.
+func fillIn(status *v1alpha1.AnalysisRunStatus, state analysis.State, v analysis.Verdict) error {
+	text, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	status.State, status.Verdict, status.Message = string(text), string(v.Outcome), v.Message
+	if status.Started == nil {
+		status.Started = &metav1.Time{Time: state.Started}
+	}
+	status.Checks = nil
+	for _, check := range v.Checks {
+		status.Checks = append(status.Checks, v1alpha1.CheckStatus{
+			Name: check.Name, Verdict: string(check.Outcome), Message: check.Message, DryRun: check.DryRun,
+		})
+	}
+	return nil
+}
+
+// End implements rollout.Analyst: the record gets what was found last, and the
+// time of its end.
+func (a *Analyst) End(ctx context.Context, ro *v1alpha1.Rollout, number int64, now time.Time) error {
+	a.mu.Lock()
+	r := a.trials[client.ObjectKeyFromObject(ro)]
+	delete(a.trials, client.ObjectKeyFromObject(ro))
+	a.mu.Unlock()
+	run := &v1alpha1.AnalysisRun{}
+	key := client.ObjectKey{Namespace: ro.Namespace, Name: rollout.RunName(ro.Name, number)}
+	if err := a.Reader.Get(ctx, key, run); err != nil || run.Status.Completed != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if r != nil && r.run.UID == run.UID && r.last.Checks != nil {
+		if err := fillIn(&run.Status, r.state, r.last); err != nil {
+			return fmt.Errorf("AnalysisRun %s: %w", key, err)
+		}
+	}
+	run.Status.Completed = &metav1.Time{Time: now}
+	if err := a.Client.Status().Update(ctx, run); err != nil {
+		return fmt.Errorf("AnalysisRun %s: %w", key, err)
+	}
+	return nil
+}
