@@ -256,3 +256,28 @@ func cleanUp(ctx context.Context, l layout) error {
 	}
 	return removeLogLinks(l)
 }
+
+// hostData is where the volumes of the example lie: the node's directories are
+// the machine's.
+const hostData = "/var/lib/ipfs-kit"
+
+// claimHostData notes that a directory, which is not there yet, will be the
+// sandbox's own. One that is there belongs to somebody else and stays theirs.
+func claimHostData(l layout, dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return writeFile(l.path("host-data"), []byte(dir), 0o644)
+}
+
+// removeHostData removes the directory that claimHostData noted.
+func removeHostData(l layout) error {
+	dir, err := os.ReadFile(l.path("host-data"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(string(dir)), os.Remove(l.path("host-data")))
+}

@@ -57,7 +57,7 @@ type Cluster struct {
 
 // newCluster describes the sandbox of a layout.
 func newCluster(l layout, profile Profile) *Cluster {
-	return &Cluster{
+	cluster := &Cluster{
 		Kubeconfig:        l.kubeconfig(identityAdmin),
 		Kubectl:           l.bin("kubectl"),
 		PrometheusURL:     "http://" + hostPort("127.0.0.1", hostPrometheusPort),
@@ -67,6 +67,11 @@ func newCluster(l layout, profile Profile) *Cluster {
 		Profile:           profile,
 		layout:            l,
 	}
+	if profile == Full {
+		cluster.Gateway = "http://" + hostPort("gateway.local", gatewayPort)
+		cluster.GatewayURL = "http://" + hostPort("127.0.0.1", hostGatewayPort)
+	}
+	return cluster
 }
 
 // errExisting is returned for what only a sandbox of our own can do.
@@ -97,7 +102,9 @@ func Open(dir string) (*Cluster, error) {
 	if text, err := os.ReadFile(l.path("existing")); err == nil {
 		return &Cluster{Kubeconfig: string(text)}, nil
 	}
-	return newCluster(l, savedProfile(l)), nil
+	cluster := newCluster(l, savedProfile(l))
+	cluster.Gitea, err = savedGitea(l)
+	return cluster, err
 }
 
 // RESTConfig is the administrator's access for client-go.
@@ -151,13 +158,18 @@ func (c *Cluster) Command(ctx context.Context, argv ...string) *exec.Cmd {
 // Apply sends manifests, YAML or JSON, to the cluster with kubectl's
 // server-side apply.
 func (c *Cluster) Apply(ctx context.Context, manifests string) error {
+	return c.kubectl(ctx, manifests, "apply", "--server-side", "--force-conflicts", "-f", "-")
+}
+
+// kubectl runs kubectl with that input.
+func (c *Cluster) kubectl(ctx context.Context, input string, args ...string) error {
 	if c.Kubectl == "" {
 		return errExisting
 	}
-	command := exec.CommandContext(ctx, c.Kubectl, "--kubeconfig="+c.Kubeconfig, "apply", "--server-side", "--force-conflicts", "-f", "-")
-	command.Stdin = strings.NewReader(manifests)
+	command := exec.CommandContext(ctx, c.Kubectl, append([]string{"--kubeconfig=" + c.Kubeconfig}, args...)...)
+	command.Stdin = strings.NewReader(input)
 	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("kubectl apply: %w: %s", err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("kubectl %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }
@@ -185,13 +197,18 @@ func probe(ctx context.Context, client *retryablehttp.Client, url string) error 
 	if err != nil {
 		return err
 	}
+	return ask(client, request)
+}
+
+// ask sends a request and wants 200.
+func ask(client *retryablehttp.Client, request *retryablehttp.Request) error {
 	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, response.Status)
+		return fmt.Errorf("%s answers %s", request.URL, response.Status)
 	}
 	return nil
 }
@@ -264,6 +281,9 @@ func launch(ctx context.Context, c *Cluster, one part) (record, error) {
 		}
 	}
 	argv := one.argv
+	if one.clusterDNS {
+		argv = withResolver(c.layout.path("config", "node-resolv.conf"), argv...)
+	}
 	if !one.host {
 		argv = nsenter(argv...)
 	}

@@ -1,10 +1,19 @@
 package sandbox
 
 import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"code.gitea.io/sdk/gitea"
 )
 
 // Gitea is the sandbox's Git host and OCI registry, of profile full.
@@ -46,4 +55,135 @@ func savedGitea(l layout) (Gitea, error) {
 		return Gitea{}, fmt.Errorf("%s: %w", giteaFile(l), err)
 	}
 	return saved, nil
+}
+
+func giteaArgs(l layout, args ...string) []string {
+	return append([]string{l.tool(partGitea), "--config", l.path("config", "gitea.ini"), "--work-path", l.path("gitea")}, args...)
+}
+
+func giteaEnv(l layout) []string {
+	// Everything in the sandbox runs as root; Gitea wants that confirmed.
+	return []string{"GITEA_I_AM_BEING_UNSAFE_RUNNING_AS_ROOT=true", "HOME=" + l.path("gitea", "home")}
+}
+
+// prepareGiteaFiles makes Gitea's directory and secrets, once, and returns the
+// directory of its module, whose templates and locales it needs to run.
+func prepareGiteaFiles(ctx context.Context, l layout) (string, error) {
+	if err := os.MkdirAll(l.path("gitea", "home"), 0o755); err != nil {
+		return "", err
+	}
+	for _, name := range []string{"secret-key", "internal-token"} {
+		file := l.path("gitea", name)
+		if _, err := os.Stat(file); err == nil {
+			continue
+		}
+		if err := writeFile(file, []byte(randomHex()), 0o600); err != nil {
+			return "", err
+		}
+	}
+	return moduleDir(ctx, filepath.Join(l.root, "e2e", "tools", "gitea"), giteaModule)
+}
+
+// randomHex is a secret of 256 bits.
+func randomHex() string {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:]) // never fails, as documented
+	return hex.EncodeToString(secret[:])
+}
+
+// prepareGitea creates the administrator with a token, or makes sure that those
+// of an earlier start still serve, and fills in c.Gitea.
+func prepareGitea(ctx context.Context, c *Cluster) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("Gitea's log is "+c.layout.log(partGitea)))
+	defer cancel()
+	access, err := savedGitea(c.layout)
+	if err != nil {
+		return err
+	}
+	if access.Password == "" {
+		access.Password = randomHex()
+	}
+	access.User = giteaAdmin
+	access.URL = "http://" + hostPort("127.0.0.1", hostGiteaPort)
+	access.ClusterURL = "http://" + hostPort("gitea.local", giteaPort)
+	access.NodeURL = "http://" + hostPort(NodeAddress, giteaPort)
+	// Saved before it is used: a start cut short knows the password next time.
+	if err := saveGitea(c.layout, access); err != nil {
+		return err
+	}
+	err = until(ctx, func(ctx context.Context) error {
+		if access.Token != "" && checkToken(ctx, c, access) == nil {
+			return nil
+		}
+		if err := createAdmin(ctx, c.layout, access); err != nil {
+			return err
+		}
+		access.Token, err = createToken(ctx, c, access)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	c.Gitea = access
+	return saveGitea(c.layout, access)
+}
+
+func saveGitea(l layout, access Gitea) error {
+	text, err := json.MarshalIndent(access, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(giteaFile(l), text, 0o600)
+}
+
+// createAdmin adds the administrator by Gitea's command, the only way before
+// there is one. That it is there already is fine.
+func createAdmin(ctx context.Context, l layout, access Gitea) error {
+	argv := giteaArgs(l, "admin", "user", "create", "--admin", "--username", access.User, "--password", access.Password,
+		"--email", access.User+"@gitea.local", "--must-change-password=false")
+	command := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	command.Env = append(os.Environ(), giteaEnv(l)...)
+	out, err := command.CombinedOutput()
+	if err == nil || strings.Contains(string(out), "user already exists") {
+		return nil
+	}
+	// Its output does not repeat the arguments, and so not the password.
+	return fmt.Errorf("gitea admin user create: %w: %s", err, strings.TrimSpace(string(out)))
+}
+
+// tokenName is the token's name within Gitea.
+const tokenName = "sandbox"
+
+// createToken makes the administrator's token anew.
+func createToken(ctx context.Context, c *Cluster, access Gitea) (string, error) {
+	client, err := giteaClient(ctx, c, access, gitea.SetBasicAuth(access.User, access.Password))
+	if err != nil {
+		return "", err
+	}
+	if response, err := client.DeleteAccessToken(tokenName); err != nil && (response == nil || response.StatusCode != http.StatusNotFound) {
+		return "", fmt.Errorf("replace Gitea's token %s: %w", tokenName, err)
+	}
+	token, _, err := client.CreateAccessToken(gitea.CreateAccessTokenOption{Name: tokenName, Scopes: []gitea.AccessTokenScope{gitea.AccessTokenScopeAll}})
+	if err != nil {
+		return "", fmt.Errorf("create Gitea's token %s: %w", tokenName, err)
+	}
+	return token.Token, nil
+}
+
+// checkToken tells whether Gitea takes the token.
+func checkToken(ctx context.Context, c *Cluster, access Gitea) error {
+	client, err := giteaClient(ctx, c, access, gitea.SetToken(access.Token))
+	if err != nil {
+		return err
+	}
+	_, _, err = client.GetMyUserInfo()
+	return err
+}
+
+func giteaClient(ctx context.Context, c *Cluster, access Gitea, option gitea.ClientOption) (*gitea.Client, error) {
+	client, err := gitea.NewClient(access.NodeURL, gitea.SetContext(ctx), gitea.SetHTTPClient(&http.Client{Transport: c.Transport()}), option)
+	if err != nil {
+		return nil, fmt.Errorf("gitea: %w", err)
+	}
+	return client, nil
 }

@@ -168,3 +168,10 @@ func removeNetwork(ctx context.Context) error {
 func nsenter(argv ...string) []string {
 	return append([]string{"nsenter", "--net=" + filepath.Clean(netnsPath), "--"}, argv...)
 }
+
+// withResolver prefixes a command so that it sees another /etc/resolv.conf, in
+// a mount namespace of its own that ends with it.
+func withResolver(file string, argv ...string) []string {
+	const script = `mount --bind "$0" /etc/resolv.conf && exec "$@"`
+	return append([]string{"unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script, file}, argv...)
+}

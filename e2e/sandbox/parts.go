@@ -33,6 +33,9 @@ type part struct {
 	env  []string
 	// host runs it in the host's network namespace instead of the sandbox's.
 	host bool
+	// clusterDNS makes the part resolve names as pods do, Services and localNames,
+	// where the machine's own resolver knows neither.
+	clusterDNS bool
 	// before prepares what the part needs that other parts provide.
 	before func(ctx context.Context, c *Cluster) error
 	// ready tells whether the part does its work; nil: once it runs.
@@ -40,7 +43,15 @@ type part struct {
 }
 
 // parts lists the parts of a profile in the order they start.
-func parts(l layout, _ Profile) []part {
+func parts(l layout, profile Profile) []part {
+	if profile == Full {
+		return append(lightParts(l), fullParts(l)...)
+	}
+	return lightParts(l)
+}
+
+// lightParts are the parts both profiles have.
+func lightParts(l layout) []part {
 	node := func(port int) string { return hostPort(NodeAddress, port) }
 	return []part{
 		{name: partForward, host: true, argv: []string{l.tool("sandbox"), "serve", "forward"}, ready: forwardReady},

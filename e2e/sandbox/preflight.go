@@ -12,17 +12,23 @@ import (
 )
 
 // debianPackages are what the sandbox takes from the distribution, with a file
-// that shows that it is there.
-var debianPackages = []struct{ name, file string }{
-	{"containerd", "/usr/bin/containerd"},
-	{"runc", "/usr/sbin/runc"},
-	{"containernetworking-plugins", "/usr/lib/cni/ptp"},
-	{"nftables", "/usr/sbin/nft"},
-	{"iptables", "/usr/sbin/iptables"},
-	{"conntrack", "/usr/sbin/conntrack"},
-	{"prometheus", "/usr/bin/prometheus"},
-	{"iproute2", "/usr/sbin/ip"},
-	{"util-linux", "/usr/bin/nsenter"},
+// that shows that it is there and the profile that needs it.
+var debianPackages = []struct {
+	name, file string
+	profile    Profile
+}{
+	{"containerd", "/usr/bin/containerd", Light},
+	{"runc", "/usr/sbin/runc", Light},
+	{"containernetworking-plugins", "/usr/lib/cni/ptp", Light},
+	{"nftables", "/usr/sbin/nft", Light},
+	{"iptables", "/usr/sbin/iptables", Light},
+	{"conntrack", "/usr/sbin/conntrack", Light},
+	{"prometheus", "/usr/bin/prometheus", Light},
+	{"iproute2", "/usr/sbin/ip", Light},
+	{"util-linux", "/usr/bin/nsenter", Light},
+	{"git", "/usr/bin/git", Full},
+	{"gcc", "/usr/bin/gcc", Full},
+	{"libc6-dev", "/usr/include/stdio.h", Full},
 }
 
 // minimumDisk is the free space, in bytes, below which the sandbox does not start.
@@ -67,11 +73,12 @@ func checkPorts(l layout) error {
 	return nil
 }
 
-// missingPackages lists the distribution's packages that are not installed.
-func missingPackages(exists func(file string) bool) []string {
+// missingPackages lists the distribution's packages that the profile needs and
+// that are not installed.
+func missingPackages(profile Profile, exists func(file string) bool) []string {
 	var missing []string
 	for _, one := range debianPackages {
-		if !exists(one.file) {
+		if (one.profile == Light || profile == Full) && !exists(one.file) {
 			missing = append(missing, one.name)
 		}
 	}
@@ -79,8 +86,8 @@ func missingPackages(exists func(file string) bool) []string {
 }
 
 // installPackages installs what is missing, with apt-get's output in a log.
-func installPackages(ctx context.Context, l layout) error {
-	missing := missingPackages(func(file string) bool {
+func installPackages(ctx context.Context, l layout, profile Profile) error {
+	missing := missingPackages(profile, func(file string) bool {
 		_, err := os.Stat(file)
 		return err == nil
 	})

@@ -18,6 +18,8 @@ type settings struct {
 	layout layout
 	// Full says that Traefik and its companions run too.
 	Full bool
+	// GiteaSources is the directory of Gitea's module; empty in profile light.
+	GiteaSources string
 }
 
 // Path joins names under the state directory.
@@ -67,12 +69,17 @@ func render(name string, data any) ([]byte, error) {
 // writeConfigs renders every part's configuration into the state directory.
 func writeConfigs(s settings) error {
 	files := map[string]string{
-		"containerd.toml": s.Path("config", "containerd.toml"),
-		"cni.conflist":    s.Path("config", "cni", "10-serin.conflist"),
-		"kubelet.yaml":    s.Path("config", "kubelet.yaml"),
-		"prometheus.yml":  s.Path("config", "prometheus.yml"),
-		"Corefile":        s.Path("config", "Corefile"),
-		"objects.yaml":    s.Path("config", "objects.yaml"),
+		"containerd.toml":  s.Path("config", "containerd.toml"),
+		"cni.conflist":     s.Path("config", "cni", "10-serin.conflist"),
+		"kubelet.yaml":     s.Path("config", "kubelet.yaml"),
+		"prometheus.yml":   s.Path("config", "prometheus.yml"),
+		"Corefile":         s.Path("config", "Corefile"),
+		"objects.yaml":     s.Path("config", "objects.yaml"),
+		"node-resolv.conf": s.Path("config", "node-resolv.conf"),
+	}
+	if s.Full {
+		files["gitea.ini"] = s.Path("config", "gitea.ini")
+		files["full-objects.yaml"] = s.Path("config", "full-objects.yaml")
 	}
 	for name, target := range files {
 		text, err := render(name, s)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,9 +158,10 @@ func TestIsShim(t *testing.T) {
 }
 
 func TestMissingPackages(t *testing.T) {
-	none := missingPackages(func(string) bool { return true })
-	some := missingPackages(func(file string) bool { return file != "/usr/sbin/nft" && file != "/usr/sbin/ip" })
-	if diff := cmp.Diff([][]string{nil, {"nftables", "iproute2"}}, [][]string{none, some}); diff != "" {
+	none := missingPackages(Full, func(string) bool { return true })
+	missing := func(file string) bool { return !slices.Contains([]string{"/usr/sbin/nft", "/usr/bin/gcc"}, file) }
+	light, full := missingPackages(Light, missing), missingPackages(Full, missing)
+	if diff := cmp.Diff([][]string{nil, {"nftables"}, {"nftables", "gcc"}}, [][]string{none, light, full}); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

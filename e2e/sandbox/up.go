@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -82,29 +83,41 @@ func Up(ctx context.Context, options Options) (*Cluster, error) {
 		return nil, err
 	}
 	defer unlock()
-	if savedProfile(l) == Full {
-		options.Profile = Full // what runs is kept
-	}
 	cluster := newCluster(l, options.Profile)
-	if err := runSteps(ctx, options.Progress, upSteps(cluster)); err != nil {
+	if options.Profile == Light && networkReady(ctx) && fullRuns(l) {
+		cluster = newCluster(l, Full) // what runs is kept
+		if cluster.Gitea, err = savedGitea(l); err != nil {
+			return nil, err
+		}
+	}
+	if err := runSteps(ctx, options.Progress, upSteps(cluster, options.Profile)); err != nil {
 		return nil, err
 	}
 	return cluster, nil
 }
 
-// upSteps lists everything Up does, in order.
-func upSteps(c *Cluster) []step {
+// fullRuns tells whether any part runs that only profile full has.
+func fullRuns(l layout) bool {
+	return slices.ContainsFunc(fullParts(l), func(one part) bool {
+		_, ok := l.running(one.name)
+		return ok
+	})
+}
+
+// upSteps lists everything Up does, in order. The profile is what is asked for;
+// the cluster's may be more, of which nothing is started.
+func upSteps(c *Cluster, profile Profile) []step {
 	l := c.layout
-	steps := []step{{"Debian packages", func(ctx context.Context) error { return installPackages(ctx, l) }}}
-	steps = append(steps, buildSteps(l, c.Profile)...)
+	steps := []step{{"Debian packages", func(ctx context.Context) error { return installPackages(ctx, l, profile) }}}
+	steps = append(steps, buildSteps(l, profile)...)
 	steps = append(steps,
 		step{"network", func(ctx context.Context) error { return prepareNetwork(ctx, l) }},
-		step{"credentials and configuration", func(context.Context) error { return prepareFiles(c) }},
+		step{"credentials and configuration", func(ctx context.Context) error { return prepareFiles(ctx, c) }},
 	)
-	for _, one := range parts(l, c.Profile) {
+	for _, one := range lightParts(l) {
 		steps = append(steps, step{one.name, func(ctx context.Context) error { return startPart(ctx, c, one) }})
 	}
-	return append(steps,
+	steps = append(steps,
 		step{"cluster objects", func(ctx context.Context) error { return applyFile(ctx, c, l.path("config", "objects.yaml")) }},
 		step{"node ready", func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("the kubelet's log is "+l.log(partKubelet)))
@@ -112,6 +125,10 @@ func upSteps(c *Cluster) []step {
 			return nodeReady(ctx, c)
 		}},
 	)
+	if profile == Full {
+		steps = append(steps, fullSteps(c)...)
+	}
+	return append(steps, step{"environment file", func(context.Context) error { return writeEnvironment(l, c) }})
 }
 
 // buildSteps lists the builds of a profile.
@@ -200,7 +217,7 @@ func prepareNetwork(ctx context.Context, l layout) error {
 }
 
 // prepareFiles writes what the parts read, and remembers the profile.
-func prepareFiles(c *Cluster) error {
+func prepareFiles(ctx context.Context, c *Cluster) error {
 	l := c.layout
 	if err := os.RemoveAll(l.path("existing")); err != nil {
 		return err
@@ -214,10 +231,20 @@ func prepareFiles(c *Cluster) error {
 	if err := os.MkdirAll(l.path("targets"), 0o755); err != nil {
 		return err
 	}
+	if err := claimHostData(l, hostData); err != nil {
+		return err
+	}
 	if err := writePKI(l, time.Now()); err != nil {
 		return err
 	}
-	if err := writeConfigs(settings{layout: l, Full: c.Profile == Full}); err != nil {
+	config := settings{layout: l, Full: c.Profile == Full}
+	if config.Full {
+		var err error
+		if config.GiteaSources, err = prepareGiteaFiles(ctx, l); err != nil {
+			return err
+		}
+	}
+	if err := writeConfigs(config); err != nil {
 		return err
 	}
 	return writeFile(l.path("profile"), []byte(c.Profile), 0o644)
@@ -255,7 +282,7 @@ func useExisting(ctx context.Context, l layout, kubeconfig string) (*Cluster, er
 	if _, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); err != nil {
 		return nil, fmt.Errorf("existing cluster of %s: %w", kubeconfig, err)
 	}
-	return cluster, writeFile(l.path("existing"), []byte(kubeconfig), 0o644)
+	return cluster, errors.Join(writeFile(l.path("existing"), []byte(kubeconfig), 0o644), writeEnvironment(l, cluster))
 }
 
 // Down stops everything and removes it from the machine and its data from the
@@ -267,7 +294,8 @@ func Down(ctx context.Context, options Options) error {
 		return err
 	}
 	if _, err := os.Stat(l.path("existing")); err == nil {
-		return os.Remove(l.path("existing")) // the cluster is not ours to stop
+		// The cluster is not ours to stop.
+		return errors.Join(os.Remove(l.path("existing")), os.RemoveAll(environmentFile(l)))
 	}
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("root is needed to stop the sandbox; this is user %d: run it with sudo", os.Geteuid())
@@ -287,8 +315,12 @@ func Down(ctx context.Context, options Options) error {
 	if err := stopAll(ctx, l); err != nil {
 		return err
 	}
+	if err := removeHostData(l); err != nil {
+		return err
+	}
 	for _, name := range []string{
 		"etcd", "containerd", "kubelet-root", "prometheus", "pki", "config", "targets", "run", "bin", "kubeconfig", "profile", "existing",
+		"gitea", "gitea-access.json", "flux", "environment",
 	} {
 		if err := os.RemoveAll(l.path(name)); err != nil {
 			return err

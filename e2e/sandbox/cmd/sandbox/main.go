@@ -54,6 +54,10 @@ func upCommand(options *sandbox.Options) *cobra.Command {
 			fmt.Printf("kubectl     %s\nPrometheus  %s\nregistry    %s (in the cluster: %s)\n",
 				cluster.Kubectl, cluster.PrometheusURL, cluster.BootstrapRegistry, sandbox.BootstrapPrefix)
 		}
+		if cluster.Gitea.URL != "" {
+			fmt.Printf("Gitea       %s as %s (in the cluster: %s)\ngateway     %s (in the cluster: %s)\n",
+				cluster.Gitea.URL, cluster.Gitea.User, cluster.Gitea.ClusterURL, cluster.GatewayURL, cluster.Gateway)
+		}
 		return nil
 	}
 	return c
