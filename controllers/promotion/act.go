@@ -1,0 +1,293 @@
+package promotion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/internal/convert"
+	"github.com/serin-gitops/serin/controllers/internal/status"
+	"github.com/serin-gitops/serin/controllers/internal/trouble"
+	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/forge"
+	"github.com/serin-gitops/serin/overlays"
+)
+
+// act carries the plan's one action out. Where it fails the record stays as it
+// was, and the next reconcile decides anew.
+func (r *Reconciler) act(ctx context.Context, s *scope, snapshot environments.PromotionSnapshot, plan *environments.PromotionPlan) *trouble.Trouble {
+	var err error
+	what := ""
+	switch plan.Action {
+	case environments.WriteCommit:
+		what, err = "commit", r.commit(ctx, s, plan)
+	case environments.RestoreByCommit:
+		what, err = "commit the rollback", r.restore(ctx, s, plan)
+		if errors.Is(err, overlays.ErrProtected) {
+			// The policy's own way is barred: ask for it by pull request.
+			snapshot.Protected = true
+			*plan = environments.DecidePromotion(snapshot, s.now)
+			what, err = "propose the rollback", r.propose(ctx, s, plan)
+		}
+	case environments.WriteProposal:
+		what, err = "propose", r.propose(ctx, s, plan)
+	case environments.RestoreByProposal:
+		what, err = "propose the rollback", r.propose(ctx, s, plan)
+	case environments.MergeProposal:
+		what, err = "merge", r.merge(ctx, s, snapshot)
+		if errors.Is(err, forge.ErrNotMergeable) {
+			*plan = environments.NotMergeable(snapshot, err.Error())
+			return nil
+		}
+	case environments.CloseProposal:
+		what, err = "close the pull request", r.close(ctx, s, plan.Reason)
+	case environments.QuarantineRelease:
+		what, err = "quarantine Release "+s.release.Name, r.quarantine(ctx, s, plan.Images)
+	case environments.Nothing:
+	}
+	if err == nil {
+		return nil
+	}
+	plan.Record = s.record
+	if errors.Is(err, errImagesMoved) {
+		return nil
+	}
+	return s.trouble(what, err)
+}
+
+// errImagesMoved: between observing and writing Git got other images.
+var errImagesMoved = errors.New("the overlay got other images meanwhile")
+
+// edit is the change of an overlay, checked by rendering before and after.
+type edit struct {
+	dir string
+	// expect are the images that the overlay must still have: what a person put
+	// there meanwhile is looked at before it is written over.
+	expect []environments.Image
+	images []environments.Image
+	// after and diff are what the last application rendered.
+	after overlays.Manifests
+	diff  string
+}
+
+// apply is an overlays.Edit.
+func (e *edit) apply(tip fs.FS) ([]overlays.File, error) {
+	repositories := make([]string, 0, len(e.expect))
+	for _, image := range e.expect {
+		repositories = append(repositories, image.Repository)
+	}
+	has, err := overlays.Current(tip, e.dir, repositories)
+	if err != nil {
+		return nil, &trouble.OverlayError{Err: err}
+	}
+	before, err := overlays.Render(tip, e.dir)
+	if err != nil {
+		return nil, &trouble.OverlayError{Err: err}
+	}
+	files, err := overlays.SetImages(tip, e.dir, e.images)
+	if err != nil {
+		return nil, &trouble.OverlayError{Err: err}
+	}
+	if len(files) == 0 {
+		e.after, e.diff = before, ""
+		return nil, nil
+	}
+	if environments.ContentKey(has) != environments.ContentKey(e.expect) {
+		return nil, errImagesMoved
+	}
+	after, err := overlays.Render(overlays.With(tip, files), e.dir)
+	if err != nil {
+		return nil, &trouble.OverlayError{Err: err}
+	}
+	if err := overlays.Verify(before, after, e.images); err != nil {
+		return nil, &trouble.OverlayError{Err: err}
+	}
+	e.after, e.diff = after, overlays.Diff(before, after)
+	return files, nil
+}
+
+// change is a commit of this Promotion.
+func (r *Reconciler) change(ctx context.Context, s *scope, e *edit, words message) (overlays.Change, error) {
+	source := s.pipeline.Spec.Source
+	change := overlays.Change{
+		Branch:  source.Branch,
+		Subject: words.subject, Body: words.body, Trailers: words.trailers,
+		Author: author(source), When: s.now, Edit: e.apply,
+	}
+	key, passphrase, err := r.Git.Secrets.SigningKey(ctx, s.promotion.Namespace, source)
+	if err != nil {
+		return change, err
+	}
+	if len(key) > 0 {
+		if change.Signer, err = r.Signers.Signer(key, passphrase); err != nil {
+			return change, fmt.Errorf("spec.source.signingKeySecretRef %s: %w", source.SigningKeySecretRef.Name, err)
+		}
+	}
+	return change, nil
+}
+
+func author(source v1alpha1.Source) overlays.Identity {
+	if source.Author != nil {
+		return overlays.Identity{Name: source.Author.Name, Email: source.Author.Email}
+	}
+	return overlays.Identity{Name: "Serin", Email: "serin@serin.dev"}
+}
+
+// commit writes the Release's images to the branch.
+func (r *Reconciler) commit(ctx context.Context, s *scope, plan *environments.PromotionPlan) error {
+	e := &edit{dir: s.overlay.Path, expect: s.record.Previous, images: plan.Images}
+	written, err := r.write(ctx, s, e, s.promotes(plan.Images))
+	if err != nil {
+		return err
+	}
+	plan.Record.Commit = string(written.Revision)
+	s.workloads = s.changedWorkloads(e.after)
+	return nil
+}
+
+// restore writes the images back that were there before.
+func (r *Reconciler) restore(ctx context.Context, s *scope, plan *environments.PromotionPlan) error {
+	e := &edit{dir: s.overlay.Path, expect: s.present(plan.Images), images: plan.Images}
+	written, err := r.write(ctx, s, e, s.rollsBack(plan.Images))
+	if err != nil {
+		return err
+	}
+	plan.Record.RollbackCommit = string(written.Revision)
+	r.syncFailure(ctx, s, plan.Record.RollbackCommit)
+	return nil
+}
+
+// present are the Release's images of the same repositories, which a rollback
+// takes away.
+func (s *scope) present(restored []environments.Image) []environments.Image {
+	var present []environments.Image
+	for _, image := range convert.Release(*s.release).Images {
+		if _, found := environments.Find(restored, image.Repository); found {
+			present = append(present, image)
+		}
+	}
+	return present
+}
+
+func (r *Reconciler) write(ctx context.Context, s *scope, e *edit, words message) (overlays.Written, error) {
+	repository, _, err := r.Git.Open(ctx, s.promotion.Namespace, s.pipeline.Spec.Source)
+	if err != nil {
+		return overlays.Written{}, err
+	}
+	change, err := r.change(ctx, s, e, words)
+	if err != nil {
+		return overlays.Written{}, err
+	}
+	written, err := repository.Write(ctx, change)
+	if err != nil {
+		return written, err
+	}
+	r.announce(s)
+	return written, nil
+}
+
+// announce tells those who wait for the branch.
+func (r *Reconciler) announce(s *scope) {
+	source := s.pipeline.Spec.Source
+	r.Git.Written(source)
+	r.Syncer.Wake(source.URL, source.Branch)
+}
+
+// proposalBranch is the one branch of a Pipeline and Environment.
+func (s *scope) proposalBranch() string {
+	return "serin/" + s.pipeline.Name + "/" + s.overlay.Name
+}
+
+// propose writes the branch and opens or renews the pull request.
+func (r *Reconciler) propose(ctx context.Context, s *scope, plan *environments.PromotionPlan) error {
+	restores := plan.Action == environments.RestoreByProposal
+	e := &edit{dir: s.overlay.Path, expect: s.record.Previous, images: plan.Images}
+	words := s.promotes(plan.Images)
+	if restores {
+		e.expect, words = s.present(plan.Images), s.rollsBack(plan.Images)
+	}
+	host, repository, err := r.host(ctx, s)
+	if err != nil {
+		return err
+	}
+	change, err := r.change(ctx, s, e, words)
+	if err != nil {
+		return err
+	}
+	change.Base, change.Branch = change.Branch, s.proposalBranch()
+	written, err := repository.Write(ctx, change)
+	if err != nil {
+		return err
+	}
+	shown, err := host.Create(ctx, forge.Draft{
+		Source: change.Branch, Target: change.Base, Title: words.subject, Body: s.page(words, e.diff),
+	})
+	if err != nil {
+		return err
+	}
+	plan.Record.Proposal = &environments.Proposal{
+		ID: shown.ID, URL: shown.URL, Branch: change.Branch, Head: string(written.Revision), Base: string(written.Parent),
+		State: environments.ProposalState(shown.State), Restores: restores,
+	}
+	return nil
+}
+
+// merge merges the pull request as it is shown.
+func (r *Reconciler) merge(ctx context.Context, s *scope, snapshot environments.PromotionSnapshot) error {
+	host, _, err := r.host(ctx, s)
+	if err != nil {
+		return err
+	}
+	head := s.record.Proposal.Head
+	if snapshot.Proposal != nil {
+		head = snapshot.Proposal.Head
+	}
+	if _, err := host.Merge(ctx, s.record.Proposal.ID, head); err != nil {
+		return err
+	}
+	r.announce(s)
+	return nil
+}
+
+// close closes the pull request; one that is gone is closed.
+func (r *Reconciler) close(ctx context.Context, s *scope, why string) error {
+	host, _, err := r.host(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := host.Close(ctx, s.record.Proposal.ID, why); err != nil && !errors.Is(err, forge.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// quarantine records the rejection in the Release, before Git is restored. An
+// earlier Environment's rejection stays: it bars more.
+func (r *Reconciler) quarantine(ctx context.Context, s *scope, images []environments.Image) error {
+	next := s.release.DeepCopy()
+	rejected := convert.References(images)
+	where := s.record.Environment
+	if q := next.Status.Quarantined; q != nil {
+		for _, image := range q.Images {
+			if !slices.Contains(rejected, image) {
+				rejected = append(rejected, image)
+			}
+		}
+		if !slices.Contains(environments.Ancestors(q.Environment, s.environments), where) {
+			where = q.Environment
+		}
+	}
+	next.Status.Quarantined = &v1alpha1.Quarantine{
+		Environment: where, Reason: s.record.Failure, Images: rejected, At: metav1.Time{Time: s.now},
+	}
+	if _, err := status.Patch(ctx, r.Client, s.release, next); err != nil {
+		return err
+	}
+	status.Event(r.Recorder, next, status.Warning, "Quarantined", fmt.Sprintf("rejected in %s: %s", where, s.record.Failure))
+	return nil
+}

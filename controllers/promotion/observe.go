@@ -1,0 +1,183 @@
+package promotion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/internal/convert"
+	"github.com/serin-gitops/serin/controllers/internal/trouble"
+	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/forge"
+	"github.com/serin-gitops/serin/overlays"
+)
+
+// observe fills the snapshot. What cannot be read is left unknown, and reported
+// as trouble; the decision holds what depends on it.
+func (r *Reconciler) observe(ctx context.Context, s *scope) (environments.PromotionSnapshot, *trouble.Trouble) {
+	snapshot := environments.PromotionSnapshot{
+		Environment: s.environment,
+		Release:     convert.Release(*s.release),
+		Promotion:   s.record,
+		Rejected:    environments.RejectedImages(s.record.Environment, s.releases, s.environments),
+		Protected:   s.record.Proposal != nil && s.record.Proposal.Restores,
+	}
+	newer, older := environments.Rivals(s.record, s.rivals)
+	if newer != nil {
+		snapshot.Newer = newer.Name
+	}
+	if older != nil {
+		snapshot.Older = older.Name
+	}
+	if s.environment.Name == "" {
+		return snapshot, &trouble.Trouble{Reason: "EnvironmentMissing", Stalled: true, Message: fmt.Sprintf(
+			"Pipeline %s has no environment %s any more: delete this Promotion, or put the environment back", s.pipeline.Name, s.record.Environment)}
+	}
+	var found *trouble.Trouble
+	snapshot.Request, found = s.request()
+	// The pull request first: were Git read first, a merge in between that
+	// deletes its branch would look like a rejection.
+	if s.looksAtProposal(snapshot.Newer) {
+		proposal, failed := r.proposal(ctx, s)
+		snapshot.Proposal, found = proposal, trouble.First(failed, found)
+	}
+	maxAge := s.interval()
+	if snapshot.Proposal != nil && snapshot.Proposal.State != environments.ProposalOpen {
+		maxAge = 0
+	}
+	if s.record.Phase != environments.Rejected {
+		git, failed := r.git(ctx, s, maxAge)
+		snapshot.Git, found = git, trouble.First(failed, found)
+	}
+	if s.running() {
+		workloads, failed := r.workloads(ctx, s)
+		snapshot.Workloads, found = workloads, trouble.First(failed, found)
+		snapshot.Sync = r.syncFailure(ctx, s, s.record.Commit)
+	}
+	return snapshot, found
+}
+
+// trouble classifies an error of this Environment's Git.
+func (s *scope) trouble(what string, err error) *trouble.Trouble {
+	return trouble.Git(what, err, s.pipeline.Spec.Source, s.overlay)
+}
+
+func (s *scope) running() bool {
+	switch s.record.Phase {
+	case environments.Applying, environments.RollingOut, environments.Soaking:
+		return true
+	default:
+		return false
+	}
+}
+
+// request is what a person asked for and has not got yet.
+func (s *scope) request() (environments.Request, *trouble.Trouble) {
+	annotations := s.promotion.Annotations
+	value := annotations[v1alpha1.AnnotationRequest]
+	if value == s.promotion.Status.HandledRequest {
+		return environments.Request{}, nil
+	}
+	request, err := environments.ParseRequest(value)
+	if err != nil {
+		return environments.Request{}, &trouble.Trouble{Reason: "RequestRefused", Stalled: true, Message: err.Error()}
+	}
+	request.By, request.Reason = annotations[v1alpha1.AnnotationBy], annotations[v1alpha1.AnnotationReason]
+	return request, nil
+}
+
+// looksAtProposal says whether the host is to be asked: while a pull request is
+// open as far as is known, and after a rejection, as it may be opened again.
+func (s *scope) looksAtProposal(newer string) bool {
+	if s.record.Proposal == nil || s.record.Phase == environments.Rejected && newer != "" {
+		return false
+	}
+	return s.record.Proposal.State == environments.ProposalOpen || s.record.Phase == environments.Rejected
+}
+
+// proposal asks the host for the pull request; one that is gone is closed.
+func (r *Reconciler) proposal(ctx context.Context, s *scope) (*environments.Proposal, *trouble.Trouble) {
+	host, _, err := r.host(ctx, s)
+	if err != nil {
+		return nil, s.trouble("read the pull request", err)
+	}
+	shown := *s.record.Proposal
+	found, err := host.Get(ctx, shown.ID)
+	switch {
+	case errors.Is(err, forge.ErrNotFound):
+		shown.State = environments.ProposalClosed
+		return &shown, nil
+	case err != nil:
+		return nil, s.trouble("read the pull request "+shown.ID, err)
+	}
+	shown.URL, shown.Head, shown.ClosedBy = found.URL, found.Head, found.ClosedBy
+	shown.State = environments.ProposalState(found.State)
+	return &shown, nil
+}
+
+func (r *Reconciler) host(ctx context.Context, s *scope) (forge.Host, overlays.Repository, error) {
+	repository, remote, err := r.Git.Open(ctx, s.promotion.Namespace, s.pipeline.Spec.Source)
+	if err != nil {
+		return nil, nil, err
+	}
+	host, err := r.Hosts.Host(ctx, s.pipeline.Spec.Source, repository, remote)
+	if err != nil {
+		return nil, nil, fmt.Errorf("spec.source.forge %s: %w", s.pipeline.Spec.Source.Forge, err)
+	}
+	return host, repository, nil
+}
+
+// git reads the images that the branch has here.
+func (r *Reconciler) git(ctx context.Context, s *scope, maxAge time.Duration) (environments.Git, *trouble.Trouble) {
+	tip, err := r.Git.Tip(ctx, s.promotion.Namespace, s.pipeline.Spec.Source, maxAge)
+	if err != nil {
+		return environments.Git{}, s.trouble("read Git", err)
+	}
+	images, err := overlays.Current(tip.Files, s.overlay.Path, repositories(s.release))
+	if err != nil {
+		return environments.Git{}, s.trouble("read the overlay", &trouble.OverlayError{Err: err})
+	}
+	s.tip = &tip
+	return environments.Git{Known: true, Tip: string(tip.Revision), Images: images}, nil
+}
+
+// repositories of a Release's images.
+func repositories(release *v1alpha1.Release) []string {
+	names := make([]string, 0, len(release.Spec.Images))
+	for _, image := range release.Spec.Images {
+		names = append(names, image.Repository)
+	}
+	return names
+}
+
+// changedWorkloads are those of a rendering that use one of the images.
+func (s *scope) changedWorkloads(manifests overlays.Manifests) []v1alpha1.PromotedWorkload {
+	var changed []v1alpha1.PromotedWorkload
+	for _, workload := range manifests.Workloads() {
+		if !slices.Contains(watchedKinds, workload.Kind) {
+			continue
+		}
+		found := v1alpha1.PromotedWorkload{Kind: workload.Kind, Namespace: workload.Namespace, Name: workload.Name}
+		if found.Namespace == "" {
+			found.Namespace = s.overlay.Namespace
+		}
+		if found.Namespace == "" {
+			found.Namespace = s.pipeline.Namespace
+		}
+		for _, repository := range repositories(s.release) {
+			if image, runs := workload.Runs(repository); runs {
+				found.Images = append(found.Images, image.String())
+			}
+		}
+		if len(found.Images) > 0 && len(changed) < maxWorkloads {
+			changed = append(changed, found)
+		}
+	}
+	return changed
+}
+
+// maxWorkloads bounds the workloads of one Promotion.
+const maxWorkloads = 256

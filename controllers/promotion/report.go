@@ -1,0 +1,107 @@
+package promotion
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/internal/convert"
+	"github.com/serin-gitops/serin/controllers/internal/status"
+	"github.com/serin-gitops/serin/controllers/internal/trouble"
+	"github.com/serin-gitops/serin/environments"
+)
+
+// report writes the status once, tells people what changed, and says when to
+// look again.
+func (r *Reconciler) report(ctx context.Context, s *scope, plan environments.PromotionPlan, found *trouble.Trouble) (ctrl.Result, error) {
+	next := s.promotion.DeepCopy()
+	convert.Record(plan.Record, &next.Status)
+	next.Status.Workloads = s.workloads
+	next.Status.ObservedGeneration = next.Generation
+	conditions(next, found)
+	if found != nil && found.Reason == "RequestRefused" {
+		next.Status.HandledRequest = next.Annotations[v1alpha1.AnnotationRequest]
+	}
+	changed, err := status.Patch(ctx, r.Client, s.promotion, next)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if changed {
+		r.tell(s, next, found)
+	}
+	if found != nil && found.Err != nil {
+		return ctrl.Result{}, found.Err
+	}
+	return ctrl.Result{RequeueAfter: s.again(plan, found)}, nil
+}
+
+// conditions say in kstatus' words where the Promotion is.
+func conditions(p *v1alpha1.Promotion, found *trouble.Trouble) {
+	conditions, phase := &p.Status.Conditions, string(p.Status.Phase)
+	if found != nil && !environments.Phase(phase).Ended() {
+		p.Status.Message = found.Message
+		if found.Stalled {
+			status.Stalled(conditions, p.Generation, found.Reason, found.Message)
+			return
+		}
+		status.Failing(conditions, p.Generation, found.Reason, found.Message)
+		return
+	}
+	switch p.Status.Phase {
+	case v1alpha1.PromotionSucceeded:
+		status.Ready(conditions, p.Generation, phase, p.Status.Message)
+	case v1alpha1.PromotionFailed, v1alpha1.PromotionRolledBack, v1alpha1.PromotionRejected, v1alpha1.PromotionSuperseded:
+		status.Stalled(conditions, p.Generation, phase, p.Status.Message)
+	case v1alpha1.PromotionRollingBack:
+		status.Failing(conditions, p.Generation, phase, p.Status.Message)
+	default:
+		status.Reconciling(conditions, p.Generation, phase, p.Status.Message)
+	}
+}
+
+// tell sends events and counts outcomes.
+func (r *Reconciler) tell(s *scope, next *v1alpha1.Promotion, found *trouble.Trouble) {
+	before, after := s.promotion.Status, next.Status
+	if found != nil && before.Message != after.Message {
+		status.Event(r.Recorder, next, status.Warning, found.Reason, found.Message)
+	}
+	if before.Phase == after.Phase {
+		return
+	}
+	kind := status.Normal
+	switch after.Phase {
+	case v1alpha1.PromotionFailed, v1alpha1.PromotionRollingBack, v1alpha1.PromotionRolledBack, v1alpha1.PromotionRejected:
+		kind = status.Warning
+	default:
+	}
+	text := fmt.Sprintf("%s: %s", s.record.Environment, after.Message)
+	status.Event(r.Recorder, next, kind, string(after.Phase), text)
+	status.Event(r.Recorder, s.pipeline, kind, string(after.Phase), fmt.Sprintf("Promotion %s: %s", next.Name, text))
+	if environments.Phase(after.Phase).Ended() {
+		count(next)
+	}
+}
+
+// again is when to look next.
+func (s *scope) again(plan environments.PromotionPlan, found *trouble.Trouble) time.Duration {
+	phase := plan.Record.Phase
+	if phase.Ended() && (phase != environments.Rejected || plan.Record.Proposal == nil) {
+		return 0
+	}
+	after := jittered(s.interval())
+	switch {
+	case found != nil:
+	case plan.Action != environments.Nothing || phase != s.record.Phase:
+		after = soon
+	case s.running():
+		after = whileRunning
+	default:
+	}
+	if !plan.Again.IsZero() {
+		after = min(after, max(plan.Again.Sub(s.now), soon))
+	}
+	return after
+}

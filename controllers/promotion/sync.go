@@ -1,0 +1,91 @@
+package promotion
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// Flux' kinds, and the annotation that asks for a reconcile
+// (https://fluxcd.io/flux/components/kustomize/kustomizations/#triggering-a-reconcile).
+var (
+	kustomizationKind = schema.GroupVersionKind{Group: "kustomize.toolkit.fluxcd.io", Version: "v1", Kind: "Kustomization"}
+	gitRepositoryKind = schema.GroupVersionKind{Group: "source.toolkit.fluxcd.io", Version: "v1", Kind: "GitRepository"}
+)
+
+const requestedAt = "reconcile.fluxcd.io/requestedAt"
+
+// syncFailure asks Flux, where the Environment names its Kustomization, to
+// reconcile the commit, once for each commit, and returns what it says that
+// fails. That Flux cannot be asked is its failure too: the commit is in Git, and
+// Flux' own interval goes on.
+func (r *Reconciler) syncFailure(ctx context.Context, s *scope, commit string) string {
+	ref := s.overlay.SyncRef
+	if ref == nil {
+		return ""
+	}
+	namespace := ref.Namespace
+	if namespace == "" {
+		namespace = s.pipeline.Namespace
+	}
+	kustomization, err := r.askFlux(ctx, kustomizationKind, types.NamespacedName{Namespace: namespace, Name: ref.Name}, commit)
+	if err != nil {
+		log.FromContext(ctx).Info("Flux cannot be asked to reconcile", "error", err.Error())
+		return err.Error()
+	}
+	source, _, _ := unstructured.NestedStringMap(kustomization.Object, "spec", "sourceRef")
+	if source["kind"] == gitRepositoryKind.Kind {
+		if source["namespace"] == "" {
+			source["namespace"] = namespace
+		}
+		repository, err := r.askFlux(ctx, gitRepositoryKind, types.NamespacedName{Namespace: source["namespace"], Name: source["name"]}, commit)
+		if err != nil {
+			return err.Error()
+		}
+		if failure := notReady(repository); failure != "" {
+			return failure
+		}
+	}
+	return notReady(kustomization)
+}
+
+// askFlux reads one of Flux' objects and asks it to reconcile, where it was not
+// asked for this commit yet.
+func (r *Reconciler) askFlux(ctx context.Context, kind schema.GroupVersionKind, name types.NamespacedName, commit string) (*unstructured.Unstructured, error) {
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(kind)
+	if err := r.Uncached.Get(ctx, name, object); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", kind.Kind, name, err)
+	}
+	if object.GetAnnotations()[requestedAt] == commit {
+		return object, nil
+	}
+	patch := client.MergeFrom(object.DeepCopy())
+	annotations := object.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[requestedAt] = commit
+	object.SetAnnotations(annotations)
+	if err := r.Client.Patch(ctx, object, patch); err != nil {
+		return nil, fmt.Errorf("annotate %s %s: %w", kind.Kind, name, err)
+	}
+	return object, nil
+}
+
+// notReady is the message of a false Ready condition.
+func notReady(object *unstructured.Unstructured) string {
+	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	for _, entry := range conditions {
+		condition, ok := entry.(map[string]any)
+		if ok && condition["type"] == "Ready" && condition["status"] == "False" {
+			return fmt.Sprintf("%s %s/%s: %v", object.GetKind(), object.GetNamespace(), object.GetName(), condition["message"])
+		}
+	}
+	return ""
+}
