@@ -26,6 +26,8 @@ type Document struct {
 	// lines are the offsets at which the lines begin.
 	lines   []int
 	splices []splice
+	// set are the scalars that were set, for Checked.
+	set map[*yaml.Node]string
 }
 
 // splice replaces src[from:to] by text.
@@ -39,7 +41,7 @@ func Parse(path string, src []byte) (*Document, error) {
 	if !utf8.Valid(src) {
 		return nil, fmt.Errorf("%s: not UTF-8, save the file as UTF-8", path)
 	}
-	d := &Document{Path: path, Src: src, lines: lineStarts(src)}
+	d := &Document{Path: path, Src: src, lines: lineStarts(src), set: map[*yaml.Node]string{}}
 	decoder := yaml.NewDecoder(bytes.NewReader(src))
 	for {
 		var node yaml.Node
@@ -242,8 +244,10 @@ func (d *Document) InsertLines(at int, lines ...string) {
 }
 
 // SetScalar replaces a scalar's value, keeping its quotes, anchor and tag.
+// key is the field's name, nil for an element of a list.
 func (d *Document) SetScalar(key, n *yaml.Node, value string) error {
-	if n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 {
+	d.set[n] = value
+	if key != nil && n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 {
 		// "newTag:" with nothing behind: the parser's place for nothing is of no use.
 		_, to, err := d.Span(key)
 		if err != nil {
