@@ -76,6 +76,9 @@ stringData: {username: %[4]s, password: %[5]s}
 `, SerinNamespace, e.w.dataPath(), syncs.String(), gitUser, gitPassword, Namespace)
 }
 
+// clear has nothing to remove: Serin's volume holds all, and goes with the rest.
+func (e *embedded) clear(context.Context) error { return nil }
+
 func (e *embedded) imageRepository() string { return Repository }
 
 func (e *embedded) push(ctx context.Context, reference string, image v1.Image) error {
@@ -107,6 +110,9 @@ func (e *embedded) merge(ctx context.Context, promotion *v1alpha1.Promotion) err
 	return e.w.Git.Merge(ctx, promotion.Status.PullRequest.Branch)
 }
 
-func (e *embedded) loadURL(environment string) string {
+func (e *embedded) loadURL(environment string) string { return serviceURL(environment) }
+
+// serviceURL is the workers' Service, for requests from inside the cluster.
+func serviceURL(environment string) string {
 	return "http://" + Worker + "." + NamespaceOf(environment) + ".svc/work"
 }

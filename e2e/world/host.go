@@ -13,6 +13,8 @@ import (
 // host is what differs between the profiles: where Git and images are, and what
 // applies Git to the cluster.
 type host interface {
+	// clear removes what an earlier world left outside the cluster's namespaces.
+	clear(ctx context.Context) error
 	// overlay of config/ that Serin is installed from, and more manifests.
 	overlay() string
 	manifests() string

@@ -46,6 +46,9 @@ func (w *World) pushSerin(ctx context.Context) error {
 // clear removes Serin and the example's namespaces, and waits until they are
 // gone. Serin's objects go first, while Serin is there to let go of them.
 func (w *World) clear(ctx context.Context) error {
+	if err := w.host.clear(ctx); err != nil {
+		return err
+	}
 	for _, list := range []client.ObjectList{&v1alpha1.PipelineList{}, &v1alpha1.RolloutList{}} {
 		if err := w.deleteAll(ctx, list); err != nil {
 			return err
