@@ -1,0 +1,71 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/hints"
+)
+
+// concurrency is how many Pipelines are reconciled at a time; each may wait for
+// a registry and a Git host.
+const concurrency = 8
+
+// SetupWithManager registers the controller.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
+	if options.MaxConcurrentReconciles == 0 {
+		options.MaxConcurrentReconciles = concurrency
+	}
+	if options.RateLimiter == nil {
+		options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](250*time.Millisecond, time.Minute)
+	}
+	return ctrl.NewControllerManagedBy(mgr).Named("pipeline").WithOptions(options).
+		For(&v1alpha1.Pipeline{}).
+		Owns(&v1alpha1.Release{}).
+		Watches(&v1alpha1.Promotion{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+			promotion, ok := o.(*v1alpha1.Promotion)
+			if !ok {
+				return nil
+			}
+			return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: o.GetNamespace(), Name: promotion.Spec.Pipeline}}}
+		})).
+		WatchesRawSource(source.TypedChannel(r.Hints.Listen(), handler.TypedEnqueueRequestsFromMapFunc(r.hinted))).
+		Complete(r)
+}
+
+// hinted are the Pipelines that a hint may concern.
+func (r *Reconciler) hinted(ctx context.Context, hint hints.Hint) []reconcile.Request {
+	var pipelines v1alpha1.PipelineList
+	if err := r.Client.List(ctx, &pipelines); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list Pipelines")
+		return nil
+	}
+	var found []reconcile.Request
+	for i := range pipelines.Items {
+		if concerns(hint, pipelines.Items[i].Spec) {
+			found = append(found, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&pipelines.Items[i])})
+		}
+	}
+	return found
+}
+
+func concerns(hint hints.Hint, spec v1alpha1.PipelineSpec) bool {
+	if hint.Git != "" && hints.Path(hint.Git) == hints.Path(spec.Source.URL) {
+		return true
+	}
+	for _, image := range spec.Images {
+		if hint.Image != "" && hints.Path(hint.Image) == hints.Path(image.Repository) {
+			return true
+		}
+	}
+	return false
+}
