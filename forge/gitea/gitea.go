@@ -159,7 +159,7 @@ func (h *Host) search(ctx context.Context, state sdk.StateType, source, target s
 			return forge.PullRequest{}, h.failed("list pull requests", answer, err)
 		}
 		for _, pr := range list {
-			if pr.Head != nil && pr.Base != nil && pr.Head.Name == source && pr.Base.Ref == target {
+			if isFrom(pr, source, target) {
 				return describe(pr), nil
 			}
 		}
@@ -168,6 +168,13 @@ func (h *Host) search(ctx context.Context, state sdk.StateType, source, target s
 		}
 	}
 	return forge.PullRequest{}, nil
+}
+
+// isFrom says whether a pull request goes from source to target. One from a
+// fork's branch of that name is a stranger's.
+func isFrom(pr *sdk.PullRequest, source, target string) bool {
+	return pr.Head != nil && pr.Base != nil && pr.Head.RepoID == pr.Base.RepoID &&
+		pr.Head.Name == source && pr.Base.Ref == target
 }
 
 // Get returns the pull request with this number.

@@ -12,45 +12,56 @@ import (
 	"github.com/serin-gitops/serin/forge"
 )
 
-// Create opens a pull request. Gitea learns of a pushed branch a moment later;
-// until then it is asked again, for at most settle.
+// Create opens a pull request. Gitea learns of a pushed branch, and that a
+// repository is not empty any more, a moment later; until then it is asked
+// again, for at most settle.
 func (h *Host) Create(ctx context.Context, draft forge.Draft) (forge.PullRequest, error) {
+	var made forge.PullRequest
+	err := poll(ctx, func() (final bool, err error) {
+		made, final, err = h.createOnce(ctx, draft)
+		return final, err
+	})
+	return made, err
+}
+
+// createOnce opens a pull request, or updates the open one; an error that is
+// not final may pass.
+func (h *Host) createOnce(ctx context.Context, draft forge.Draft) (_ forge.PullRequest, final bool, _ error) {
 	open, err := h.search(ctx, sdk.StateOpen, draft.Source, draft.Target)
 	if err != nil {
-		return forge.PullRequest{}, err
+		return open, !errors.Is(err, forge.ErrNotFound), err
 	}
 	if open.ID != "" {
-		return h.Update(ctx, open.ID, draft)
+		open, err = h.Update(ctx, open.ID, draft)
+		return open, true, err
 	}
 	client, err := h.api(ctx)
 	if err != nil {
-		return forge.PullRequest{}, err
+		return open, true, err
 	}
 	labels, err := h.labels(client, draft.Labels)
 	if err != nil {
-		return forge.PullRequest{}, err
+		return open, true, err
 	}
-	var made *sdk.PullRequest
-	err = poll(ctx, func() (bool, error) {
-		pr, answer, err := client.CreatePullRequest(h.options.Owner, h.options.Repository, sdk.CreatePullRequestOption{
-			Head: draft.Source, Base: draft.Target, Title: draft.Title, Body: draft.Body, Labels: labels,
-		})
-		if err == nil {
-			made = pr
-			return true, nil
-		}
-		err = h.failed(fmt.Sprintf("open a pull request from %s to %s", draft.Source, draft.Target), answer, err)
-		unknownYet := answer != nil && (answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusUnprocessableEntity)
-		return !unknownYet, err
+	pr, answer, err := client.CreatePullRequest(h.options.Owner, h.options.Repository, sdk.CreatePullRequestOption{
+		Head: draft.Source, Base: draft.Target, Title: draft.Title, Body: draft.Body, Labels: labels,
 	})
-	if err != nil {
-		// Somebody else may have opened it in between.
-		if open, searchErr := h.search(ctx, sdk.StateOpen, draft.Source, draft.Target); searchErr == nil && open.ID != "" {
-			return h.Update(ctx, open.ID, draft)
-		}
-		return forge.PullRequest{}, err
+	if err == nil {
+		return describe(pr), true, nil
 	}
-	return describe(made), nil
+	what := fmt.Sprintf("open a pull request from %s to %s", draft.Source, draft.Target)
+	if answer == nil || answer.Response == nil {
+		return open, true, h.failed(what, answer, err)
+	}
+	switch answer.StatusCode {
+	case http.StatusNotFound, http.StatusUnprocessableEntity:
+		return open, false, fmt.Errorf("%s: %s: is one of the branches missing? %w", h, what, err)
+	case http.StatusConflict:
+		// Somebody else opened it in between: the next look finds it.
+		return open, false, h.failed(what, answer, err)
+	default:
+		return open, true, h.failed(what, answer, err)
+	}
 }
 
 // Update sets title, body and, where there are any, labels.
