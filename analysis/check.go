@@ -1,6 +1,11 @@
 package analysis
 
-import "time"
+import (
+	"time"
+
+	"github.com/serin-gitops/serin/analysis/evidence"
+	"github.com/serin-gitops/serin/analysis/workload"
+)
 
 // Kind names the question a Check asks.
 type Kind string
@@ -44,7 +49,7 @@ const (
 	DefaultFailing = 3
 	DefaultOf      = 5
 	// DefaultUnreadyLimit is how long a canary pod may stay unready.
-	DefaultUnreadyLimit = 2 * time.Minute
+	DefaultUnreadyLimit = workload.DefaultUnreadyLimit
 	// DefaultInterval is the length of a window and the pause between looks.
 	DefaultInterval = 10 * time.Second
 )
@@ -215,12 +220,23 @@ const (
 )
 
 // Workload judges the canary's pods themselves.
-type Workload struct {
-	// UnreadyLimit is how long a pod's containers may take to become ready, and
-	// stay unready later; 0 means DefaultUnreadyLimit.
-	UnreadyLimit time.Duration `json:"unreadyLimit,omitempty"`
-	// MaxRestarts of one canary pod that are still accepted.
-	MaxRestarts int32 `json:"maxRestarts,omitempty"`
-	// MinPods that must exist and be ready before the check passes; 0 means 1.
-	MinPods int `json:"minPods,omitempty"`
+type Workload = workload.Limits
+
+// test is what the comparison tests for, with the defaults filled in.
+func (c Comparison) test() evidence.Test {
+	t := evidence.Test{Tolerance: DefaultTolerance, Worse: DefaultWorse, Objective: c.Objective}
+	if c.Tolerance > 0 {
+		t.Tolerance = c.Tolerance
+	}
+	if c.Worse > 0 {
+		t.Worse = c.Worse
+	}
+	return t
+}
+
+func (c Comparison) minRequests() float64 {
+	if c.MinRequests > 0 {
+		return c.MinRequests
+	}
+	return DefaultMinRequests
 }

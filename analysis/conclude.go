@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/serin-gitops/serin/analysis/evidence"
+	"github.com/serin-gitops/serin/analysis/workload"
 )
 
 // suspicion is the part of the failing evidence from which on a check no
@@ -49,7 +52,7 @@ func judgeOther(check Check, s CheckState, v CheckVerdict) CheckVerdict {
 		}
 		return judgeLooks(v, s.Looks, failing, check.impatient(), reason)
 	case s.Pods != nil:
-		v.Outcome, v.Reason, v.Message = s.Pods.Outcome, s.Pods.Reason, s.Pods.Message
+		v.Outcome, v.Reason, v.Message = podOutcome[s.Pods.Health], Reason(s.Pods.Reason), s.Pods.Message
 		v.Proven = v.Outcome == Pass
 		v.Number, v.Bound = float64(s.Pods.Ready), float64(s.Pods.Pods)
 		return v
@@ -58,25 +61,29 @@ func judgeOther(check Check, s CheckState, v CheckVerdict) CheckVerdict {
 	return v
 }
 
+// podOutcome is what the health of the canary's pods means for the canary.
+var podOutcome = map[workload.Health]Outcome{workload.Healthy: Pass, workload.Waiting: Inconclusive, workload.Failed: Fail}
+
 // judgeRatio gives the verdict of a ratio or latency check.
-func judgeRatio(spec Spec, check Check, r RatioState, h History, v CheckVerdict) CheckVerdict {
+func judgeRatio(spec Spec, check Check, r evidence.State, h History, v CheckVerdict) CheckVerdict {
 	c := check.comparison()
+	test := c.test()
 	share := spec.share(check)
 	limit := -math.Log(spec.alpha() * share)
-	logE := r.logEvidence(c)
+	logE := r.LogEvidence(test)
 	stable, canary := r.Stable, r.Canary
 	v.Stable, v.Canary = &stable, &canary
-	v.Number, v.Bound = canary.rate(), stable.rate()
+	v.Number, v.Bound = canary.Rate(), stable.Rate()
 	v.Evidence, v.Limit = math.Exp(logE), math.Exp(limit)
 	what := check.noun()
 	switch {
 	case logE >= limit:
 		v.Outcome, v.Reason = Fail, ReasonWorseThanStable
-		if c.Objective > 0 && logMixture(r.Guard, r.GuardLooks) > logMixture(r.Worse, r.Looks) {
+		if r.OverObjective(test) {
 			v.Reason = ReasonOverObjective
-			v.Bound = c.Objective
+			v.Bound = test.Objective
 		}
-		v.Message = failedMessage(what, c, r, h, v.Reason, logE)
+		v.Message = failedMessage(what, test, r, h, v.Reason, logE)
 	case r.StepCanary.Total < c.minRequests():
 		v.Reason = ReasonTooFewRequests
 		v.Message = fmt.Sprintf("the canary has answered %s requests in this step, %s are needed", number(r.StepCanary.Total), number(c.minRequests()))
@@ -85,7 +92,7 @@ func judgeRatio(spec Spec, check Check, r RatioState, h History, v CheckVerdict)
 		v.Message = fmt.Sprintf("%s: %s odds of being chance, %s fail the check", compare(what, canary, stable), odds(logE), odds(limit))
 	default:
 		v.Outcome, v.Reason = Pass, ReasonHealthy
-		v.Proven = r.proven(c, spec.beta()*share)
+		v.Proven = r.Proven(test, spec.beta()*share)
 		v.Message = compare(what, canary, stable) + ": no evidence that the canary is worse"
 		if v.Proven {
 			v.Message = compare(what, canary, stable) + ": shown to be good"

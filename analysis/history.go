@@ -63,8 +63,8 @@ func halve(points []Point) []Point {
 
 func merge(a, b Point) Point {
 	b.Looks += a.Looks
-	b.Stable.add(a.Stable)
-	b.Canary.add(a.Canary)
+	b.Stable.Add(a.Stable)
+	b.Canary.Add(a.Canary)
 	b.Failed = b.Failed || a.Failed
 	return b
 }

@@ -5,6 +5,9 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/serin-gitops/serin/analysis/evidence"
+	"github.com/serin-gitops/serin/analysis/workload"
 )
 
 // staleAfter is how many intervals, and at least how long, may pass without a
@@ -52,13 +55,11 @@ func Learn(state State, check string, past []Counts) State {
 	if cs.Ratio != nil && (cs.Ratio.Stable.Total > 0 || cs.Ratio.Canary.Total > 0) {
 		return state
 	}
-	r := RatioState{}
+	r := evidence.State{}
 	for _, c := range past {
-		if !c.valid() {
-			continue
+		if c.Valid() {
+			r = r.Learn(c)
 		}
-		r.Dispersion = r.Dispersion.learn(c)
-		r.Recent = decay(r.Recent, c)
 	}
 	cs.Ratio = &r
 	state.Checks = slices.Clone(state.Checks)
@@ -104,22 +105,22 @@ func (s CheckState) observe(check Check, trial State, o Observation) CheckState 
 		s.Rejected++
 		return s
 	}
-	if absence := missing(check, o); absence != nil {
+	if absence := Missing(check, o); absence != nil {
 		return s.absent(*absence, o.Window.End)
 	}
 	s.Absence = nil
 	s.Through = o.Window.End
 	switch check.Kind {
 	case KindRatio, KindLatency:
-		return s.observeRatio(check.comparison(), o)
+		return s.observeRatio(check.comparison().test(), o)
 	case KindThreshold:
 		return s.observeLook(check, thresholdLook(*check.Threshold, o))
 	case KindHTTP, KindPeers:
 		return s.observeLook(check, probeLook(o))
 	case KindWorkload:
-		f := AssessPods(*check.Workload, o.Pods, o.Window.End)
+		f := workload.Assess(*check.Workload, o.Pods, o.Window.End)
 		s.Pods = &f
-		s.History = s.History.add(Point{At: f.At, Number: float64(f.Ready), Failed: f.Outcome == Fail})
+		s.History = s.History.add(Point{At: f.At, Number: float64(f.Ready), Failed: f.Health == workload.Failed})
 	}
 	return s
 }
@@ -141,14 +142,14 @@ func (s CheckState) absent(a Absence, at time.Time) CheckState {
 	return s
 }
 
-func (s CheckState) observeRatio(c Comparison, o Observation) CheckState {
-	r := RatioState{}
+func (s CheckState) observeRatio(t evidence.Test, o Observation) CheckState {
+	r := evidence.State{}
 	if s.Ratio != nil {
 		r = *s.Ratio
 	}
-	r = r.observe(c, *o.Stable, *o.Canary)
+	r = r.Observe(t, *o.Stable, *o.Canary)
 	s.Ratio = &r
-	s.History = s.History.add(Point{At: o.Window.End, Stable: *o.Stable, Canary: *o.Canary, LogEvidence: r.logEvidence(c)})
+	s.History = s.History.add(Point{At: o.Window.End, Stable: *o.Stable, Canary: *o.Canary, LogEvidence: r.LogEvidence(t)})
 	return s
 }
 
@@ -165,8 +166,8 @@ const (
 	notNumber   = "the query gave no finite number"
 )
 
-// missing says why an observation holds no usable data, nil if it does.
-func missing(check Check, o Observation) *Absence {
+// Missing says why an observation holds no usable data, nil if it does.
+func Missing(check Check, o Observation) *Absence {
 	if o.Absence != nil {
 		return o.Absence
 	}
@@ -175,7 +176,7 @@ func missing(check Check, o Observation) *Absence {
 		if o.Stable == nil || o.Canary == nil {
 			return &Absence{Kind: NoData, Message: "one arm has no counts"}
 		}
-		if !o.Stable.valid() || !o.Canary.valid() {
+		if !o.Stable.Valid() || !o.Canary.Valid() {
 			return &Absence{Kind: NoData, Message: notRequests}
 		}
 	case KindThreshold:
@@ -188,25 +189,6 @@ func missing(check Check, o Observation) *Absence {
 		}
 	}
 	return nil
-}
-
-// valid is true for counts that can be counts of requests.
-func (c Counts) valid() bool {
-	finite := !math.IsNaN(c.Total) && !math.IsInf(c.Total, 0) && !math.IsNaN(c.Failed)
-	return finite && c.Failed >= 0 && c.Failed <= c.Total
-}
-
-func (c *Counts) add(d Counts) {
-	c.Total += d.Total
-	c.Failed += d.Failed
-}
-
-// rate is the share of failed requests, 0 when there were none.
-func (c Counts) rate() float64 {
-	if c.Total <= 0 {
-		return 0
-	}
-	return c.Failed / c.Total
 }
 
 func (c Check) interval() time.Duration {

@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
+	"time"
+
+	"github.com/serin-gitops/serin/analysis/evidence"
 )
 
 // recentPoints of the history are quoted when the whole trial's figures hide
@@ -11,16 +15,16 @@ import (
 const recentPoints = 10
 
 // failedMessage is the sentence for a check that failed on evidence.
-func failedMessage(what string, c Comparison, r RatioState, h History, reason Reason, logE float64) string {
+func failedMessage(what string, t evidence.Test, r evidence.State, h History, reason Reason, logE float64) string {
 	text := compare(what, r.Canary, r.Stable)
-	if canary, stable := h.recent(recentPoints); canary.rate() > 2*r.Canary.rate() {
+	if canary, stable := h.recent(recentPoints); canary.Rate() > 2*r.Canary.Rate() {
 		text += fmt.Sprintf("; lately %s, %s", share("canary", canary), share("stable", stable))
 	}
 	if reason == ReasonOverObjective {
-		return fmt.Sprintf("%s: over the objective of %s with %s odds of being chance", text, percent(c.Objective), odds(logE))
+		return fmt.Sprintf("%s: over the objective of %s with %s odds of being chance", text, percent(t.Objective), odds(logE))
 	}
-	if c.tolerance() != 1 {
-		return fmt.Sprintf("%s: more than %s times worse with %s odds of being chance", text, number(c.tolerance()), odds(logE))
+	if t.Tolerance != 1 {
+		return fmt.Sprintf("%s: more than %s times worse with %s odds of being chance", text, number(t.Tolerance), odds(logE))
 	}
 	return fmt.Sprintf("%s: worse with %s odds of being chance", text, odds(logE))
 }
@@ -31,8 +35,8 @@ func (h History) recent(n int) (canary, stable Counts) {
 		points = points[len(points)-n:]
 	}
 	for _, p := range points {
-		canary.add(p.Canary)
-		stable.add(p.Stable)
+		canary.Add(p.Canary)
+		stable.Add(p.Stable)
 	}
 	return canary, stable
 }
@@ -41,11 +45,11 @@ func (h History) recent(n int) (canary, stable Counts) {
 // stable 2 of 7,801 (0.03%)".
 func compare(what string, canary, stable Counts) string {
 	return fmt.Sprintf("canary %s of %s requests %s (%s), %s",
-		number(canary.Failed), number(canary.Total), what, percent(canary.rate()), share("stable", stable))
+		number(canary.Failed), number(canary.Total), what, percent(canary.Rate()), share("stable", stable))
 }
 
 func share(arm string, c Counts) string {
-	return fmt.Sprintf("%s %s of %s (%s)", arm, number(c.Failed), number(c.Total), percent(c.rate()))
+	return fmt.Sprintf("%s %s of %s (%s)", arm, number(c.Failed), number(c.Total), percent(c.Rate()))
 }
 
 // noun says what happened to a failed request.
@@ -94,3 +98,13 @@ func number(n float64) string {
 	}
 	return digits
 }
+
+// clip shortens s to at most n bytes at a rune boundary.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
+}
+
+func round(d time.Duration) time.Duration { return d.Round(time.Second) }

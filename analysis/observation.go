@@ -1,6 +1,11 @@
 package analysis
 
-import "time"
+import (
+	"time"
+
+	"github.com/serin-gitops/serin/analysis/evidence"
+	"github.com/serin-gitops/serin/analysis/workload"
+)
 
 // Window is the half-open stretch of time (Start, End]. For a look at one
 // instant both are equal.
@@ -9,11 +14,14 @@ type Window struct {
 	End   time.Time `json:"end"`
 }
 
-// Counts of one arm within one window. They are floats because counters are.
-type Counts struct {
-	Total  float64 `json:"total"`
-	Failed float64 `json:"failed"`
-}
+// Counts of one arm within one window.
+type Counts = evidence.Counts
+
+// PodState is what is known of one pod of the canary at one instant.
+type PodState = workload.Pod
+
+// ContainerState is what is known of one of its containers.
+type ContainerState = workload.Container
 
 // Observation is what one look of one check brought: the field of the check's
 // kind, or the Absence that says why there is nothing.
@@ -72,40 +80,3 @@ type Absence struct {
 
 // Error implements error.
 func (a *Absence) Error() string { return string(a.Kind) + ": " + a.Message }
-
-// PodState is what is known of one pod of the canary at one instant.
-type PodState struct {
-	Name string `json:"name"`
-	// Created and Started are zero while unknown.
-	Created time.Time `json:"created"`
-	// Deleting pods are on their way out and are not judged.
-	Deleting bool `json:"deleting,omitempty"`
-	// Phase as the API server reports it: Pending, Running, Succeeded, Failed.
-	Phase string `json:"phase"`
-	// Scheduled is false while no node has been found.
-	Scheduled bool `json:"scheduled"`
-	// SchedulingMessage is the scheduler's, while it has found no node.
-	SchedulingMessage string `json:"schedulingMessage,omitempty"`
-	// ContainersReady is the pod condition of that name: readiness without
-	// regard to readiness gates.
-	ContainersReady bool `json:"containersReady"`
-	// Since is when ContainersReady last changed.
-	Since time.Time `json:"since"`
-	// Containers holds the pod's containers, init containers included.
-	Containers []ContainerState `json:"containers,omitempty"`
-}
-
-// ContainerState is what is known of one container.
-type ContainerState struct {
-	Name     string `json:"name"`
-	Init     bool   `json:"init,omitempty"`
-	Restarts int32  `json:"restarts"`
-	Ready    bool   `json:"ready"`
-	// Waiting is the reason it waits for, such as ImagePullBackOff.
-	Waiting        string `json:"waiting,omitempty"`
-	WaitingMessage string `json:"waitingMessage,omitempty"`
-	// Terminated is the reason of the current or the last termination, such as
-	// OOMKilled or Error; empty when it never terminated.
-	Terminated string `json:"terminated,omitempty"`
-	ExitCode   int32  `json:"exitCode,omitempty"`
-}

@@ -2,6 +2,8 @@ package analysis
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,7 +55,7 @@ type Sample struct {
 // sorted.
 func (s Series) Key() string {
 	var b strings.Builder
-	for _, name := range names(s.Labels) {
+	for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
 		b.WriteString(name)
 		b.WriteByte('=')
 		b.WriteString(strconv.Quote(s.Labels[name]))

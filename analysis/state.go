@@ -1,6 +1,11 @@
 package analysis
 
-import "time"
+import (
+	"time"
+
+	"github.com/serin-gitops/serin/analysis/evidence"
+	"github.com/serin-gitops/serin/analysis/workload"
+)
 
 // StateVersion is written into every State; a State of another version cannot
 // be judged on.
@@ -30,11 +35,11 @@ type CheckState struct {
 	// Absence is set while the newest observation held no data.
 	Absence *AbsenceState `json:"absence,omitempty"`
 	// Ratio is the accumulated evidence of ratio and latency checks.
-	Ratio *RatioState `json:"ratio,omitempty"`
+	Ratio *evidence.State `json:"ratio,omitempty"`
 	// Looks holds the last looks of threshold, http and peers checks, oldest first.
 	Looks []Look `json:"looks,omitempty"`
 	// Pods holds the latest finding of a workload check.
-	Pods *Finding `json:"pods,omitempty"`
+	Pods *workload.Finding `json:"pods,omitempty"`
 	// Failed latches the first failing verdict: a canary that failed stays failed.
 	Failed *CheckVerdict `json:"failed,omitempty"`
 	// History is the bounded record for the chart.
@@ -71,7 +76,7 @@ func BeginStep(s State, now time.Time) State {
 	for i := range s.Checks {
 		c := &s.Checks[i]
 		if c.Ratio != nil {
-			r := c.Ratio.beginStep()
+			r := c.Ratio.BeginStep()
 			c.Ratio = &r
 		}
 	}

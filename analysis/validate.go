@@ -77,8 +77,8 @@ func (c Comparison) validate() error {
 		return fmt.Errorf("objective is %g; it must be at least 0 and below 1", c.Objective)
 	case c.Tolerance < 0:
 		return fmt.Errorf("tolerance is %g; it must not be negative", c.Tolerance)
-	case c.Worse != 0 && c.Worse <= c.tolerance():
-		return fmt.Errorf("worse is %g; it must be above the tolerance %g", c.Worse, c.tolerance())
+	case c.Worse != 0 && c.Worse <= c.test().Tolerance:
+		return fmt.Errorf("worse is %g; it must be above the tolerance %g", c.Worse, c.test().Tolerance)
 	}
 	return nil
 }

@@ -1,5 +1,7 @@
 package analysis
 
+import "github.com/serin-gitops/serin/analysis/workload"
+
 // Outcome of a check or of a whole analysis.
 type Outcome string
 
@@ -24,12 +26,11 @@ const (
 	ReasonOutOfBounds     Reason = "OutOfBounds"
 	ReasonProbesFailed    Reason = "ProbesFailed"
 	ReasonProbesFailing   Reason = "ProbesFailing"
-	ReasonCrashed         Reason = "Crashed"
-	ReasonOOMKilled       Reason = "OOMKilled"
-	ReasonImagePull       Reason = "ImagePull"
-	ReasonConfigError     Reason = "ConfigError"
-	ReasonUnready         Reason = "Unready"
-	ReasonNotReadyYet     Reason = "NotReadyYet"
+	ReasonCrashed         Reason = workload.ReasonCrashed
+	ReasonOOMKilled       Reason = workload.ReasonOOMKilled
+	ReasonImagePull       Reason = workload.ReasonImagePull
+	ReasonUnready         Reason = workload.ReasonUnready
+	ReasonNotReadyYet     Reason = workload.ReasonNotReadyYet
 	ReasonInitialDelay    Reason = "InitialDelay"
 	ReasonTooFewRequests  Reason = "TooFewRequests"
 	ReasonSuspicious      Reason = "Suspicious"

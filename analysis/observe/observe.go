@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/counting"
 )
 
 const (
@@ -32,7 +33,7 @@ type Trial struct {
 	// Args fill the placeholders of selectors and queries.
 	Args map[string]string
 	// Born tells when the pod behind a series started; nil where that is unknown.
-	Born analysis.Born
+	Born counting.Born
 }
 
 // Observer asks one source.
@@ -88,10 +89,10 @@ func (o Observer) Past(ctx context.Context, check analysis.Check, trial Trial, f
 	step := interval(check)
 	for start := from.Truncate(step).Add(step); !start.Add(step).After(to); start = start.Add(step) {
 		w := analysis.Window{Start: start, End: start.Add(step)}
-		if !analysis.Sampled(w, total) {
+		if !counting.Sampled(w, total) {
 			continue
 		}
-		c, _ := analysis.CountRatio(w, [2][]analysis.Series{total}, [2][]analysis.Series{part}, trial.Born)
+		c, _ := counting.Requests(w, [2][]analysis.Series{total}, [2][]analysis.Series{part}, trial.Born)
 		past = append(past, failures(check, c))
 	}
 	return past, nil
@@ -159,11 +160,11 @@ func (o Observer) counts(ctx context.Context, check analysis.Check, trial Trial,
 		if len(total[arm]) == 0 {
 			return &analysis.Absence{Kind: analysis.NoSeries, Message: "no request counter of " + armNames[arm]}
 		}
-		if !analysis.Sampled(obs.Window, total[arm]) {
+		if !counting.Sampled(obs.Window, total[arm]) {
 			return &analysis.Absence{Kind: analysis.NoData, Message: armNames[arm] + " was not scraped in this window"}
 		}
 	}
-	stable, canary := analysis.CountRatio(obs.Window, total, part, trial.Born)
+	stable, canary := counting.Requests(obs.Window, total, part, trial.Born)
 	stable, canary = failures(check, stable), failures(check, canary)
 	obs.Stable, obs.Canary = &stable, &canary
 	return nil
@@ -225,7 +226,7 @@ func (o Observer) fetch(ctx context.Context, s selector, from, to time.Time) ([]
 }
 
 func (o Observer) value(ctx context.Context, check analysis.Check, trial Trial, obs *analysis.Observation) error {
-	rendered, err := analysis.Render(check.Threshold.Query, trial.Args)
+	rendered, err := Render(check.Threshold.Query, trial.Args)
 	if err != nil {
 		return &analysis.Absence{Kind: analysis.BadQuery, Message: err.Error()}
 	}

@@ -16,7 +16,7 @@ type selector []*labels.Matcher
 
 // parseSelector fills the placeholders and parses; every error is a BadQuery.
 func parseSelector(text string, args map[string]string) (selector, error) {
-	rendered, err := analysis.Render(text, args)
+	rendered, err := Render(text, args)
 	if err != nil {
 		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: err.Error()}
 	}

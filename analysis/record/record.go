@@ -1,17 +1,22 @@
-package analysis
+// Package record keeps the observations of a trial, so that it can be drawn and
+// judged again.
+package record
 
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/serin-gitops/serin/analysis"
 )
 
-// MaxRecord bounds a record in bytes, so that it fits into an object of the
+// MaxBytes bounds a record in bytes, so that it fits into an object of the
 // API server beside the state.
-const MaxRecord = 480 << 10
+const MaxBytes = 480 << 10
 
 // Record keeps every observation of a trial, as it was judged, in compact
 // lines of JSON: enough to draw the trial and to judge it again bit for bit.
@@ -20,17 +25,18 @@ type Record struct {
 	text string
 	full bool
 	// began and names turn instants and checks into short numbers.
-	began time.Time
-	names map[string]int
+	began  time.Time
+	checks []analysis.Check
+	names  map[string]int
 	// last is what was recorded last for each check, in the order of the spec.
-	last []Observation
+	last []analysis.Observation
 }
 
 // header is the first line of a record.
 type header struct {
-	Version int   `json:"version"`
-	Spec    Spec  `json:"spec"`
-	State   State `json:"state"`
+	Version int            `json:"version"`
+	Spec    analysis.Spec  `json:"spec"`
+	State   analysis.State `json:"state"`
 }
 
 // line is any other line: a look, the begin of a step, or the end of the room.
@@ -48,44 +54,44 @@ type seen struct {
 	End    int64 `json:"e"`
 	Length int64 `json:"l,omitempty"`
 	// Counts are stable's total and failed and the canary's.
-	Counts  []float64     `json:"n,omitempty"`
-	Value   *float64      `json:"v,omitempty"`
-	Probes  []ProbeResult `json:"p,omitempty"`
-	Pods    []PodState    `json:"d,omitempty"`
-	Absence *Absence      `json:"a,omitempty"`
+	Counts  []float64              `json:"n,omitempty"`
+	Value   *float64               `json:"v,omitempty"`
+	Probes  []analysis.ProbeResult `json:"p,omitempty"`
+	Pods    []analysis.PodState    `json:"d,omitempty"`
+	Absence *analysis.Absence      `json:"a,omitempty"`
 	// Same means: what was seen is what this check saw before.
 	Same bool `json:"s,omitempty"`
 }
 
-// NewRecord begins the record of a trial from the state before its first look
+// New begins the record of a trial from the state before its first look
 // (after Learn).
-func NewRecord(spec Spec, state State) (Record, error) {
-	encoded, err := json.Marshal(header{Version: StateVersion, Spec: spec, State: state})
+func New(spec analysis.Spec, state analysis.State) (Record, error) {
+	encoded, err := json.Marshal(header{Version: analysis.StateVersion, Spec: spec, State: state})
 	if err != nil {
 		return Record{}, fmt.Errorf("record the analysis: %w", err)
 	}
 	return emptyRecord(spec, state, string(encoded)+"\n"), nil
 }
 
-func emptyRecord(spec Spec, state State, text string) Record {
-	r := Record{text: text, began: state.Started, names: map[string]int{}, last: make([]Observation, len(spec.Checks))}
+func emptyRecord(spec analysis.Spec, state analysis.State, text string) Record {
+	r := Record{text: text, began: state.Started, checks: spec.Checks, names: map[string]int{}, last: make([]analysis.Observation, len(spec.Checks))}
 	for i, c := range spec.Checks {
 		r.names[c.Name] = i
 	}
 	return r
 }
 
-// String is the record's text, from which ParseRecord makes it again.
+// String is the record's text, from which Parse makes it again.
 func (r Record) String() string { return r.text }
 
 // Full is true when looks are missing because there was no more room.
 func (r Record) Full() bool { return r.full }
 
-// Look adds what one call of Judge was given. Counts that are not numbers,
-// which Judge ignores, are recorded as absent.
-func (r *Record) Look(observations []Observation, now time.Time) error {
+// Look adds what one call of Judge was given. What Judge takes for
+// missing, such as counts that are not numbers, is recorded as that.
+func (r *Record) Look(observations []analysis.Observation, now time.Time) error {
 	l := line{Now: now.Sub(r.began).Nanoseconds()}
-	last := append([]Observation(nil), r.last...)
+	last := append([]analysis.Observation(nil), r.last...)
 	for _, o := range observations {
 		i, known := r.names[o.Check]
 		if !known {
@@ -117,7 +123,7 @@ func (r *Record) add(l line) error {
 	if err != nil {
 		return fmt.Errorf("record a look: %w", err)
 	}
-	if len(r.text)+len(encoded) > MaxRecord {
+	if len(r.text)+len(encoded) > MaxBytes {
 		r.full = true
 		encoded = []byte(`{"t":0,"full":true}`)
 	}
@@ -125,19 +131,13 @@ func (r *Record) add(l line) error {
 	return nil
 }
 
-func (r *Record) shorten(check int, o, last Observation) seen {
-	s := seen{Check: check, End: o.Window.End.Sub(r.began).Nanoseconds(), Length: o.Window.End.Sub(o.Window.Start).Nanoseconds(), Absence: o.Absence}
+func (r *Record) shorten(check int, o, last analysis.Observation) seen {
+	s := seen{Check: check, End: o.Window.End.Sub(r.began).Nanoseconds(), Length: o.Window.End.Sub(o.Window.Start).Nanoseconds()}
 	switch {
-	case o.Absence != nil:
+	case analysis.Missing(r.checks[check], o) != nil:
+		s.Absence = analysis.Missing(r.checks[check], o)
 	case o.Stable != nil && o.Canary != nil:
-		if !o.Stable.valid() || !o.Canary.valid() {
-			s.Absence = &Absence{Kind: NoData, Message: notRequests}
-			return s
-		}
 		s.Counts = []float64{o.Stable.Total, o.Stable.Failed, o.Canary.Total, o.Canary.Failed}
-	case o.Value != nil && *o.Value-*o.Value != 0:
-		// JSON has neither NaN nor infinity.
-		s.Absence = &Absence{Kind: NoData, Message: notNumber}
 	case o.Value != nil:
 		s.Value = o.Value
 	case reflect.DeepEqual(o.Probes, last.Probes) && reflect.DeepEqual(o.Pods, last.Pods):
@@ -148,23 +148,23 @@ func (r *Record) shorten(check int, o, last Observation) seen {
 	return s
 }
 
-func (r *Record) lengthen(name string, s seen, last Observation) Observation {
+func (r *Record) lengthen(name string, s seen, last analysis.Observation) analysis.Observation {
 	end := r.began.Add(time.Duration(s.End))
-	o := Observation{Check: name, Window: Window{Start: end.Add(-time.Duration(s.Length)), End: end}, Value: s.Value, Probes: s.Probes, Pods: s.Pods, Absence: s.Absence}
+	o := analysis.Observation{Check: name, Window: analysis.Window{Start: end.Add(-time.Duration(s.Length)), End: end}, Value: s.Value, Probes: s.Probes, Pods: s.Pods, Absence: s.Absence}
 	if s.Same {
 		o.Probes, o.Pods = last.Probes, last.Pods
 	}
 	if len(s.Counts) == 4 {
-		o.Stable = &Counts{Total: s.Counts[0], Failed: s.Counts[1]}
-		o.Canary = &Counts{Total: s.Counts[2], Failed: s.Counts[3]}
+		o.Stable = &analysis.Counts{Total: s.Counts[0], Failed: s.Counts[1]}
+		o.Canary = &analysis.Counts{Total: s.Counts[2], Failed: s.Counts[3]}
 	}
 	return o
 }
 
-// ParseRecord reads a record's text, so that looks can be added to it.
-func ParseRecord(text string) (Record, error) {
+// Parse reads a record's text, so that looks can be added to it.
+func Parse(text string) (Record, error) {
 	var r Record
-	err := replay(text, func(begun Record, _ header) { r = begun }, func(l line, observations []Observation, _ time.Time) {
+	err := replay(text, func(begun Record, _ header) { r = begun }, func(l line, observations []analysis.Observation, _ time.Time) {
 		r.full = r.full || l.Full
 		for _, o := range observations {
 			r.last[r.names[o.Check]] = o
@@ -176,9 +176,9 @@ func ParseRecord(text string) (Record, error) {
 
 // Rejudged is the outcome of judging a record again.
 type Rejudged struct {
-	Spec    Spec
-	State   State
-	Verdict Verdict
+	Spec    analysis.Spec
+	State   analysis.State
+	Verdict analysis.Verdict
 	// Full is true when the record had no room for all looks; the verdict is
 	// then that of the looks it holds.
 	Full bool
@@ -187,32 +187,32 @@ type Rejudged struct {
 // Rejudge judges a record again, from the first look to the last.
 func Rejudge(text string) (Rejudged, error) {
 	var j Rejudged
-	err := replay(text, func(_ Record, h header) { j.Spec, j.State = h.Spec, h.State }, func(l line, observations []Observation, now time.Time) {
+	err := replay(text, func(_ Record, h header) { j.Spec, j.State = h.Spec, h.State }, func(l line, observations []analysis.Observation, now time.Time) {
 		switch {
 		case l.Full:
 			j.Full = true
 		case l.Step:
-			j.State = BeginStep(j.State, now)
+			j.State = analysis.BeginStep(j.State, now)
 		default:
-			j.State, j.Verdict = Judge(j.Spec, j.State, observations, now)
+			j.State, j.Verdict = analysis.Judge(j.Spec, j.State, observations, now)
 		}
 	})
 	return j, err
 }
 
 // replay reads a record line by line.
-func replay(text string, begin func(Record, header), each func(line, []Observation, time.Time)) error {
+func replay(text string, begin func(Record, header), each func(line, []analysis.Observation, time.Time)) error {
 	lines := bufio.NewScanner(strings.NewReader(text))
-	lines.Buffer(nil, 2*MaxRecord)
+	lines.Buffer(nil, 2*MaxBytes)
 	if !lines.Scan() {
-		return fmt.Errorf("the record is empty")
+		return errors.New("the record is empty")
 	}
 	var h header
 	if err := json.Unmarshal(lines.Bytes(), &h); err != nil {
 		return fmt.Errorf("line 1 of the record: %w", err)
 	}
-	if h.Version != StateVersion {
-		return fmt.Errorf("the record has version %d; this build reads version %d", h.Version, StateVersion)
+	if h.Version != analysis.StateVersion {
+		return fmt.Errorf("the record has version %d; this build reads version %d", h.Version, analysis.StateVersion)
 	}
 	r := emptyRecord(h.Spec, h.State, "")
 	begin(r, h)
@@ -221,7 +221,7 @@ func replay(text string, begin func(Record, header), each func(line, []Observati
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			return fmt.Errorf("line %d of the record: %w", n, err)
 		}
-		var observations []Observation
+		var observations []analysis.Observation
 		for _, s := range l.Seen {
 			if s.Check < 0 || s.Check >= len(h.Spec.Checks) {
 				return fmt.Errorf("line %d of the record: there is no check number %d", n, s.Check)

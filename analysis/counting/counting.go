@@ -1,14 +1,18 @@
-package analysis
+// Package counting turns raw samples of counters into numbers of requests, over
+// disjoint windows. It is pure.
+package counting
 
 import (
 	"math"
 	"time"
+
+	"github.com/serin-gitops/serin/analysis"
 )
 
 // Born tells when the target of a series began to run, if that is known.
 type Born func(labels map[string]string) (time.Time, bool)
 
-// CountRatio counts the requests of both arms, stable first: Total from the
+// Requests counts the requests of both arms, stable first: Total from the
 // series in total, Failed from those in failed. Both hold raw samples that reach
 // back beyond the window's start.
 //
@@ -21,13 +25,13 @@ type Born func(labels map[string]string) (time.Time, bool)
 // (where that is unknown) any other target was seen before. Otherwise its
 // first sample only sets the base, because the source itself may just have
 // come back; nothing is ever invented.
-func CountRatio(w Window, total, failed [2][]Series, born Born) (stable, canary Counts) {
-	var everything [2][]Series
+func Requests(w analysis.Window, total, failed [2][]analysis.Series, born Born) (stable, canary analysis.Counts) {
+	var everything [2][]analysis.Series
 	for arm := range total {
 		everything[arm] = append(append(everything[arm], total[arm]...), failed[arm]...)
 	}
 	seen := sighting(w, everything)
-	var counts [2]Counts
+	var counts [2]analysis.Counts
 	for arm := range total {
 		for _, s := range total[arm] {
 			counts[arm].Total += increase(s, w, seen.fromZero(s, born))
@@ -42,7 +46,7 @@ func CountRatio(w Window, total, failed [2][]Series, born Born) (stable, canary 
 }
 
 // Sampled is true when at least one of the series has a sample in the window.
-func Sampled(w Window, series []Series) bool {
+func Sampled(w analysis.Window, series []analysis.Series) bool {
 	for _, s := range series {
 		if n := len(s.Samples); n > 0 && s.Samples[n-1].Time.After(w.Start) && !s.Samples[0].Time.After(w.End) {
 			return true
@@ -52,7 +56,7 @@ func Sampled(w Window, series []Series) bool {
 }
 
 // increase sums a counter's rises over the window.
-func increase(s Series, w Window, fromZero bool) float64 {
+func increase(s analysis.Series, w analysis.Window, fromZero bool) float64 {
 	sum, last, based := 0.0, 0.0, fromZero
 	for _, p := range s.Samples {
 		if math.IsNaN(p.Value) || math.IsInf(p.Value, 0) || p.Value < 0 || p.Time.After(w.End) {
@@ -72,14 +76,14 @@ func increase(s Series, w Window, fromZero bool) float64 {
 
 // sight is what was visible before a window began.
 type sight struct {
-	window  Window
+	window  analysis.Window
 	any     bool
 	targets map[string]bool
 	// earliest is the first sample of all, the edge of what could be seen.
 	earliest time.Time
 }
 
-func sighting(w Window, arms [2][]Series) sight {
+func sighting(w analysis.Window, arms [2][]analysis.Series) sight {
 	s := sight{window: w, targets: map[string]bool{}}
 	for _, arm := range arms {
 		for _, series := range arm {
@@ -101,7 +105,7 @@ func sighting(w Window, arms [2][]Series) sight {
 
 // fromZero decides whether a series that has no sample before the window began
 // within sight, so that all of its first sample is new.
-func (s sight) fromZero(series Series, born Born) bool {
+func (s sight) fromZero(series analysis.Series, born Born) bool {
 	if len(series.Samples) == 0 || !series.Samples[0].Time.After(s.window.Start) {
 		return false
 	}

@@ -1,7 +1,8 @@
-package analysis
+package observe
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,18 +25,9 @@ func Render(query string, args map[string]string) (string, error) {
 		return escape.Replace(value)
 	})
 	if len(missing) > 0 {
-		return "", fmt.Errorf("query %q: no value for %s; known are %s", clip(query, 200), strings.Join(missing, ", "), strings.Join(names(args), ", "))
+		return "", fmt.Errorf("query %q: no value for %s; known are %s", query, strings.Join(missing, ", "), strings.Join(slices.Sorted(maps.Keys(args)), ", "))
 	}
 	return out, nil
 }
 
 var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-
-func names(args map[string]string) []string {
-	keys := make([]string, 0, len(args))
-	for k := range args {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}

@@ -1,4 +1,6 @@
-package analysis
+// Package workload judges pods by what the kubelet reports of them. It is pure:
+// the caller brings the pods and the time.
+package workload
 
 import (
 	"fmt"
@@ -7,11 +9,34 @@ import (
 	"time"
 )
 
+// DefaultUnreadyLimit is how long a canary pod may stay unready.
+const DefaultUnreadyLimit = 2 * time.Minute
+
+// Health of the canary's pods.
+type Health string
+
+// The states of health.
+const (
+	Healthy Health = "Healthy"
+	Waiting Health = "Waiting"
+	Failed  Health = "Failed"
+)
+
+// The reasons of a Finding, stable tokens.
+const (
+	ReasonHealthy     = "Healthy"
+	ReasonCrashed     = "Crashed"
+	ReasonOOMKilled   = "OOMKilled"
+	ReasonImagePull   = "ImagePull"
+	ReasonUnready     = "Unready"
+	ReasonNotReadyYet = "NotReadyYet"
+)
+
 // Finding is the judgement of the canary's pods.
 type Finding struct {
 	At      time.Time `json:"at"`
-	Outcome Outcome   `json:"outcome"`
-	Reason  Reason    `json:"reason"`
+	Health  Health    `json:"health"`
+	Reason  string    `json:"reason"`
 	Message string    `json:"message"`
 	// Ready of Pods pods have ready containers.
 	Ready int `json:"ready"`
@@ -25,18 +50,18 @@ var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageNam
 // configReasons are the waiting reasons of a container that cannot be made.
 var configReasons = []string{"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 
-// AssessPods judges pods by what the kubelet reports. It fails at once on a
+// Assess judges pods by what the kubelet reports. It fails at once on a
 // crash, an out-of-memory kill and a missing image, and when a pod stays
 // unready beyond its limit; it needs no traffic and no metrics.
-func AssessPods(w Workload, pods []PodState, now time.Time) Finding {
-	f := Finding{At: now, Outcome: Pass, Reason: ReasonHealthy}
+func Assess(w Limits, pods []Pod, now time.Time) Finding {
+	f := Finding{At: now, Health: Healthy, Reason: ReasonHealthy}
 	var waiting string
 	for _, p := range sortedPods(pods) {
 		if p.Deleting || p.Phase == "Succeeded" {
 			continue
 		}
 		if reason, message := crash(w, p); reason != "" {
-			return Finding{At: now, Outcome: Fail, Reason: reason, Message: message, Pods: len(pods)}
+			return Finding{At: now, Health: Failed, Reason: reason, Message: message, Pods: len(pods)}
 		}
 		f.Pods++
 		if p.ContainersReady {
@@ -45,7 +70,7 @@ func AssessPods(w Workload, pods []PodState, now time.Time) Finding {
 		}
 		why := notReady(p, now)
 		if unreadyFor(p, now) >= w.unreadyLimit() {
-			return Finding{At: now, Outcome: Fail, Reason: ReasonUnready, Pods: len(pods), Message: fmt.Sprintf(
+			return Finding{At: now, Health: Failed, Reason: ReasonUnready, Pods: len(pods), Message: fmt.Sprintf(
 				"canary pod %s has been unready for %s, limit %s: %s", p.Name, round(unreadyFor(p, now)), w.unreadyLimit(), why)}
 		}
 		if waiting == "" {
@@ -53,7 +78,7 @@ func AssessPods(w Workload, pods []PodState, now time.Time) Finding {
 		}
 	}
 	if f.Ready < max(f.Pods, w.minPods()) {
-		f.Outcome, f.Reason = Inconclusive, ReasonNotReadyYet
+		f.Health, f.Reason = Waiting, ReasonNotReadyYet
 		f.Message = fmt.Sprintf("%d of %d canary pods are ready", f.Ready, max(f.Pods, w.minPods()))
 		if waiting != "" {
 			f.Message += ": " + waiting
@@ -65,7 +90,7 @@ func AssessPods(w Workload, pods []PodState, now time.Time) Finding {
 }
 
 // crash gives the reason for which a pod fails the canary at once.
-func crash(w Workload, p PodState) (Reason, string) {
+func crash(w Limits, p Pod) (reason, message string) {
 	for _, c := range p.Containers {
 		switch {
 		case c.Terminated == "OOMKilled":
@@ -80,7 +105,7 @@ func crash(w Workload, p PodState) (Reason, string) {
 }
 
 // crashes counts a termination that has not been followed by a restart yet.
-func crashes(c ContainerState) int32 {
+func crashes(c Container) int32 {
 	if c.Restarts == 0 && c.Terminated != "" && c.ExitCode != 0 {
 		return 1
 	}
@@ -88,7 +113,7 @@ func crashes(c ContainerState) int32 {
 }
 
 // unreadyFor is how long a pod has been without ready containers.
-func unreadyFor(p PodState, now time.Time) time.Duration {
+func unreadyFor(p Pod, now time.Time) time.Duration {
 	since := p.Since
 	if since.IsZero() {
 		since = p.Created
@@ -99,7 +124,7 @@ func unreadyFor(p PodState, now time.Time) time.Duration {
 	return now.Sub(since)
 }
 
-func notReady(p PodState, now time.Time) string {
+func notReady(p Pod, now time.Time) string {
 	if !p.Scheduled {
 		return fmt.Sprintf("pod %s is not scheduled%s", p.Name, detail(p.SchedulingMessage))
 	}
@@ -116,32 +141,28 @@ func notReady(p PodState, now time.Time) string {
 	return fmt.Sprintf("pod %s is starting", p.Name)
 }
 
-func sortedPods(pods []PodState) []PodState {
-	return slices.SortedFunc(slices.Values(pods), func(a, b PodState) int { return strings.Compare(a.Name, b.Name) })
+func sortedPods(pods []Pod) []Pod {
+	return slices.SortedFunc(slices.Values(pods), func(a, b Pod) int { return strings.Compare(a.Name, b.Name) })
 }
 
-func (w Workload) unreadyLimit() time.Duration {
+func (w Limits) unreadyLimit() time.Duration {
 	if w.UnreadyLimit > 0 {
 		return w.UnreadyLimit
 	}
 	return DefaultUnreadyLimit
 }
 
-func (w Workload) minPods() int { return max(w.MinPods, 1) }
+func (w Limits) minPods() int { return max(w.MinPods, 1) }
 
 func detail(s string) string {
 	if s == "" {
 		return ""
 	}
-	return ": " + clip(s, 200)
-}
-
-// clip shortens s to at most n bytes at a rune boundary.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
+	const longest = 200
+	if len(s) > longest {
+		s = strings.ToValidUTF8(s[:longest], "") + "..."
 	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
+	return ": " + s
 }
 
 func orUnknown(s string) string {

@@ -1,14 +1,16 @@
-package analysis_test
+package counting_test
 
 import (
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/counting"
 )
+
+var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func at(seconds float64) time.Time { return began.Add(time.Duration(seconds * float64(time.Second))) }
 
@@ -21,9 +23,9 @@ func counter(pod, code string, pairs ...float64) analysis.Series {
 	return s
 }
 
-func TestCountRatio(t *testing.T) {
+func TestRequests(t *testing.T) {
 	w := analysis.Window{Start: at(10), End: at(20)}
-	born := func(started float64) analysis.Born {
+	born := func(started float64) counting.Born {
 		return func(map[string]string) (time.Time, bool) { return at(started), true }
 	}
 	steady := counter("s", "200", 5, 100, 15, 110)
@@ -31,7 +33,7 @@ func TestCountRatio(t *testing.T) {
 		name   string
 		canary []analysis.Series
 		failed []analysis.Series
-		born   analysis.Born
+		born   counting.Born
 		want   analysis.Counts
 	}{
 		{name: "rises", canary: []analysis.Series{counter("c", "200", 8, 5, 12, 7, 20, 9, 22, 50)}, want: analysis.Counts{Total: 4}},
@@ -45,14 +47,14 @@ func TestCountRatio(t *testing.T) {
 		{name: "nothing", want: analysis.Counts{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			stable, canary := analysis.CountRatio(w, [2][]analysis.Series{{steady}, tc.canary}, [2][]analysis.Series{nil, tc.failed}, tc.born)
+			stable, canary := counting.Requests(w, [2][]analysis.Series{{steady}, tc.canary}, [2][]analysis.Series{nil, tc.failed}, tc.born)
 			if canary != tc.want || stable != (analysis.Counts{Total: 10}) {
 				t.Errorf("canary %+v, stable %+v; want %+v and 10", canary, stable, tc.want)
 			}
 		})
 	}
 	t.Run("source came back", func(t *testing.T) {
-		stable, canary := analysis.CountRatio(w, [2][]analysis.Series{{counter("s", "200", 12, 1000)}, {counter("c", "200", 12, 50, 14, 51)}}, [2][]analysis.Series{}, nil)
+		stable, canary := counting.Requests(w, [2][]analysis.Series{{counter("s", "200", 12, 1000)}, {counter("c", "200", 12, 50, 14, 51)}}, [2][]analysis.Series{}, nil)
 		if stable.Total != 0 || canary.Total != 1 {
 			t.Errorf("stable %+v, canary %+v; want 0 and 1: nothing is known of before", stable, canary)
 		}
@@ -130,49 +132,12 @@ func TestWindowsSumToTheTruth(t *testing.T) {
 			end := start + 1 + float64(rng.IntN(8))
 			w := analysis.Window{Start: at(start), End: at(end)}
 			seen := visible(program.series, w.Start.Add(-2*time.Minute), w.End)
-			stable, _ := analysis.CountRatio(w, [2][]analysis.Series{seen}, [2][]analysis.Series{}, nil)
+			stable, _ := counting.Requests(w, [2][]analysis.Series{seen}, [2][]analysis.Series{}, nil)
 			sum += stable.Total
 			start = end
 		}
 		if sum != program.truth {
 			t.Errorf("seed %d: windows count %g requests, %g were served", seed, sum, program.truth)
-		}
-	}
-}
-
-func TestRender(t *testing.T) {
-	args := map[string]string{"ns": "prod", "evil": `x"} or vector(1) #`}
-	for _, tc := range []struct{ query, want, err string }{
-		{`up{namespace="${ns}"}`, `up{namespace="prod"}`, ""},
-		{`up{namespace="${evil}"}`, `up{namespace="x\"} or vector(1) #"}`, ""},
-		{`label_replace(up, "a", "$1", "b", "(.*)")`, `label_replace(up, "a", "$1", "b", "(.*)")`, ""},
-		{`up{a="${gone}"}`, "", "no value for gone; known are evil, ns"},
-	} {
-		got, err := analysis.Render(tc.query, args)
-		if got != tc.want || (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
-			t.Errorf("%s: got %q, %v; want %q, %q", tc.query, got, err, tc.want, tc.err)
-		}
-	}
-}
-
-func TestValidate(t *testing.T) {
-	low := 1.0
-	for _, tc := range []struct {
-		check analysis.Check
-		err   string
-	}{
-		{analysis.Check{Name: "a", Kind: analysis.KindRatio, Ratio: &analysis.Ratio{Total: "t", Bad: "b"}}, ""},
-		{analysis.Check{Name: "a", Kind: analysis.KindThreshold, Threshold: &analysis.Threshold{Query: "q", Min: &low}}, ""},
-		{analysis.Check{Name: "a", Kind: "magic"}, `kind "magic" is unknown`},
-		{analysis.Check{Name: "a", Kind: analysis.KindHTTP}, "the field http is not set"},
-		{analysis.Check{Name: "a", Kind: analysis.KindRatio, Ratio: &analysis.Ratio{Total: "t", Bad: "b", Good: "g"}}, "exactly one of bad and good"},
-		{analysis.Check{Name: "a", Kind: analysis.KindRatio, Ratio: &analysis.Ratio{Total: "t", Bad: "b", Comparison: analysis.Comparison{Objective: 1.5}}}, "objective is 1.5"},
-		{analysis.Check{Name: "a", Kind: analysis.KindThreshold, Threshold: &analysis.Threshold{Query: "q"}}, "neither min nor max"},
-		{analysis.Check{Name: "a", Kind: analysis.KindPeers, Peers: &analysis.Peers{Port: 1, List: "x", MustInclude: analysis.IncludeAny}}, "peers.self is needed"},
-	} {
-		err := analysis.Spec{Checks: []analysis.Check{tc.check}}.Validate()
-		if (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
-			t.Errorf("%+v: got %v, want %q", tc.check, err, tc.err)
 		}
 	}
 }

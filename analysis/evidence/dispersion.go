@@ -1,4 +1,4 @@
-package analysis
+package evidence
 
 const (
 	// blockRequests is how many of stable's requests make one block. It is far
@@ -34,17 +34,17 @@ type Dispersion struct {
 
 // learn adds one of stable's windows.
 func (d Dispersion) learn(c Counts) Dispersion {
-	d.Open.add(c)
+	d.Open.Add(c)
 	if d.Open.Total < blockRequests {
 		return d
 	}
 	if d.Last.Total > 0 {
 		weight := 1 / (1/d.Open.Total + 1/d.Last.Total)
-		diff := d.Open.rate() - d.Last.rate()
+		diff := d.Open.Rate() - d.Last.Rate()
 		both := d.Open
-		both.add(d.Last)
+		both.Add(d.Last)
 		d.Squares += 2 * diff * diff * weight * weight
-		d.Failures += 2 * both.rate() * (1 - both.rate()) * weight
+		d.Failures += 2 * both.Rate() * (1 - both.Rate()) * weight
 	}
 	d.Last, d.Open = d.Open, Counts{}
 	return d

@@ -1,8 +1,39 @@
-package analysis
+// Package evidence accumulates statistical evidence about a canary's failures,
+// against stable's and against an objective. It is arithmetic: no clock, no
+// client, no verdict.
+package evidence
 
-// RatioState is what a ratio or latency check has accumulated. All evidence is
+import "math"
+
+// Counts of one arm within one window. They are floats because counters are.
+type Counts struct {
+	Total  float64 `json:"total"`
+	Failed float64 `json:"failed"`
+}
+
+// Valid is true for figures that can be numbers of requests.
+func (c Counts) Valid() bool {
+	finite := !math.IsNaN(c.Total) && !math.IsInf(c.Total, 0) && !math.IsNaN(c.Failed)
+	return finite && c.Failed >= 0 && c.Failed <= c.Total
+}
+
+// Add sums counts.
+func (c *Counts) Add(d Counts) {
+	c.Total += d.Total
+	c.Failed += d.Failed
+}
+
+// Rate is the share of failed requests, 0 when there were none.
+func (c Counts) Rate() float64 {
+	if c.Total <= 0 {
+		return 0
+	}
+	return c.Failed / c.Total
+}
+
+// State is what a ratio or latency check has accumulated. All evidence is
 // kept as natural logarithms; every number is finite so that JSON carries it.
-type RatioState struct {
+type State struct {
 	// Stable and Canary are the counts since the trial began; StepCanary those
 	// of the canary since the current step began.
 	Stable     Counts `json:"stable"`

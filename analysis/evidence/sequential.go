@@ -1,4 +1,4 @@
-package analysis
+package evidence
 
 import (
 	"math"
@@ -31,7 +31,17 @@ const (
 	maxGuardRate = 0.99
 )
 
-// observe adds one window of both arms to the evidence.
+// Test is what one check tests for.
+type Test struct {
+	// Tolerance is r0: the canary may fail this many times as often as stable.
+	Tolerance float64
+	// Worse is r1: proof means less than this many times as bad as stable.
+	Worse float64
+	// Objective is the failure rate (0 to 1) the canary must keep; 0 means none.
+	Objective float64
+}
+
+// Observe adds one window of both arms to the evidence.
 //
 // Comparison. Given the failures of both arms together, the canary's are
 // binomial with share w = r0*n_c/(r0*n_c+n_b) when it is exactly r0 times as
@@ -43,26 +53,26 @@ const (
 // Inference for Multinomial Count Data (arXiv:2011.03567). Dividing its
 // logarithm by the dispersion factor learned from stable's earlier windows
 // makes it hold for failures that come in bursts.
-func (r RatioState) observe(c Comparison, stable, canary Counts) RatioState {
+func (r State) Observe(t Test, stable, canary Counts) State {
 	factor := r.Dispersion.Factor()
 	r.Recent = decay(r.Recent, stable)
 	if stable.Total > 0 && canary.Total > 0 {
 		r.Looks++
-		r.Worse = bet(r.Worse, r.Looks, worseIncrements(c.tolerance(), stable, canary, factor))
-		r.Better = accumulate(r.Better, betterIncrements(c.worse(), stable, canary, factor))
+		r.Worse = bet(r.Worse, r.Looks, worseIncrements(t.Tolerance, stable, canary, factor))
+		r.Better = accumulate(r.Better, betterIncrements(t.Worse, stable, canary, factor))
 	}
-	if c.Objective > 0 && canary.Total > 0 {
+	if t.Objective > 0 && canary.Total > 0 {
 		// Where stable misses the objective too, the objective is no fair
 		// measure and the comparison decides alone.
-		if r.Recent.rate() <= c.Objective {
+		if r.Recent.Rate() <= t.Objective {
 			r.GuardLooks++
-			r.Guard = bet(r.Guard, r.GuardLooks, guardIncrements(c.Objective, guardGrid, canary, factor))
+			r.Guard = bet(r.Guard, r.GuardLooks, guardIncrements(t.Objective, guardGrid, canary, factor))
 		}
-		r.Within = accumulate(r.Within, withinIncrements(c.Objective, canary, factor))
+		r.Within = accumulate(r.Within, withinIncrements(t.Objective, canary, factor))
 	}
-	r.Stable.add(stable)
-	r.Canary.add(canary)
-	r.StepCanary.add(canary)
+	r.Stable.Add(stable)
+	r.Canary.Add(canary)
+	r.StepCanary.Add(canary)
 	r.Dispersion = r.Dispersion.learn(stable)
 	return r
 }
@@ -156,27 +166,41 @@ func accumulate(logs, increments []float64) []float64 {
 	return next
 }
 
-// logEvidence is ln E against the canary: the mean of comparison and guard.
-func (r RatioState) logEvidence(c Comparison) float64 {
-	worse := logMixture(r.Worse, r.Looks)
-	if c.Objective <= 0 {
-		return worse
+// LogEvidence is ln E against the canary: the mean of comparison and guard.
+func (r State) LogEvidence(t Test) float64 {
+	if t.Objective <= 0 {
+		return r.logWorse()
 	}
-	return logMean([]float64{worse, logMixture(r.Guard, r.GuardLooks)})
+	return logMean([]float64{r.logWorse(), r.logGuard()})
 }
 
-// proven is true when the canary is shown to be less than worse times as bad
+func (r State) logWorse() float64 { return logMixture(r.Worse, r.Looks) }
+
+func (r State) logGuard() float64 { return logMixture(r.Guard, r.GuardLooks) }
+
+// OverObjective is true when the evidence comes from the objective rather than
+// from the comparison with stable.
+func (r State) OverObjective(t Test) bool { return t.Objective > 0 && r.logGuard() > r.logWorse() }
+
+// Learn shows the state one of stable's windows from before the trial.
+func (r State) Learn(stable Counts) State {
+	r.Dispersion = r.Dispersion.learn(stable)
+	r.Recent = decay(r.Recent, stable)
+	return r
+}
+
+// Proven is true when the canary is shown to be less than worse times as bad
 // as stable, or to keep its objective, each with half of beta.
-func (r RatioState) proven(c Comparison, beta float64) bool {
+func (r State) Proven(t Test, beta float64) bool {
 	limit := math.Log(2 / beta)
 	if len(r.Better) > 0 && logMean(r.Better) >= limit {
 		return true
 	}
-	return c.Objective > 0 && len(r.Within) > 0 && logMean(r.Within) >= limit
+	return t.Objective > 0 && len(r.Within) > 0 && logMean(r.Within) >= limit
 }
 
-// beginStep counts anew what a step needs before it may pass or be proven.
-func (r RatioState) beginStep() RatioState {
+// BeginStep counts anew what a step needs before it may pass or be proven.
+func (r State) BeginStep() State {
 	r.StepCanary = Counts{}
 	r.Better, r.Within = nil, nil
 	return r
@@ -204,24 +228,3 @@ func logMean(logs []float64) float64 {
 }
 
 func clampLog(l float64) float64 { return min(max(l, -maxLog), maxLog) }
-
-func (c Comparison) tolerance() float64 {
-	if c.Tolerance > 0 {
-		return c.Tolerance
-	}
-	return DefaultTolerance
-}
-
-func (c Comparison) worse() float64 {
-	if c.Worse > 0 {
-		return c.Worse
-	}
-	return DefaultWorse
-}
-
-func (c Comparison) minRequests() float64 {
-	if c.MinRequests > 0 {
-		return c.MinRequests
-	}
-	return DefaultMinRequests
-}

@@ -1,0 +1,123 @@
+package record_test
+
+import (
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/record"
+)
+
+var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func spec() analysis.Spec {
+	return analysis.Spec{Checks: []analysis.Check{
+		{Name: "errors", Kind: analysis.KindRatio, Ratio: &analysis.Ratio{Total: "a", Bad: "b", Comparison: analysis.Comparison{Objective: 0.01}}},
+		{Name: "http", Kind: analysis.KindHTTP, HTTP: &analysis.HTTP{Port: 80}},
+	}}
+}
+
+// look k is a random one of both checks, now and then without data or without sense.
+func look(rng *rand.Rand, k int) ([]analysis.Observation, time.Time) {
+	end := began.Add(time.Duration(k+1) * 2 * time.Second)
+	now := end.Add(123 * time.Nanosecond)
+	errors := analysis.Observation{Check: "errors", Window: analysis.Window{Start: end.Add(-2 * time.Second), End: end},
+		Stable: &analysis.Counts{Total: 50, Failed: float64(rng.IntN(2))}, Canary: &analysis.Counts{Total: 10, Failed: float64(rng.IntN(8) / 7)}}
+	switch rng.IntN(8) {
+	case 0:
+		errors.Absence = &analysis.Absence{Kind: analysis.Outage, Message: "test"}
+	case 1:
+		errors.Stable.Total = math.NaN()
+	}
+	http := analysis.Observation{Check: "http", Window: analysis.Window{Start: now, End: now},
+		Probes: []analysis.ProbeResult{{Pod: "a", Pass: rng.IntN(6) > 0, Message: "status"}}}
+	return []analysis.Observation{errors, http}, now
+}
+
+// TestRejudge records random trials, across restarts of the recorder, and
+// wants the same state and verdict out of the record.
+func TestRejudge(t *testing.T) {
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		state := analysis.Learn(analysis.NewState(began), "errors", []analysis.Counts{{Total: 300, Failed: 2}, {Total: 300}})
+		rec, err := record.New(spec(), state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var verdict analysis.Verdict
+		for k := range 30 {
+			observations, now := look(rng, k)
+			state, verdict = analysis.Judge(spec(), state, observations, now)
+			if err := rec.Look(observations, now); err != nil {
+				t.Fatal(err)
+			}
+			if k == 15 {
+				state = analysis.BeginStep(state, now)
+				if err := rec.BeginStep(now); err != nil {
+					t.Fatal(err)
+				}
+				if rec, err = record.Parse(rec.String()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		again, err := record.Rejudge(rec.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{text(t, state), text(t, verdict)}, []string{text(t, again.State), text(t, again.Verdict)}); diff != "" {
+			t.Fatalf("seed %d: rejudged otherwise (-judged +rejudged):\n%s", seed, diff)
+		}
+	}
+}
+
+func text(t *testing.T, v any) string {
+	t.Helper()
+	encoded, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(encoded)
+}
+
+func TestRecordIsBounded(t *testing.T) {
+	rec, err := record.New(spec(), analysis.NewState(began))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for k := range 6000 {
+		observations, now := look(rng, k)
+		if err := rec.Look(observations, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, err := record.Rejudge(rec.String())
+	if err != nil || !rec.Full() || !again.Full || len(rec.String()) > record.MaxBytes+100 {
+		t.Errorf("6,000 looks: %d bytes, full %v, rejudged full %v, %v", len(rec.String()), rec.Full(), again.Full, err)
+	}
+}
+
+func TestBrokenRecords(t *testing.T) {
+	rec, err := record.New(spec(), analysis.NewState(began))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ text, want string }{
+		{"", "empty"},
+		{"{", "line 1"},
+		{`{"version":99}`, "version 99"},
+		{rec.String() + `{"t":1,"o":[{"c":7,"e":1}]}`, "no check number 7"},
+		{rec.String() + `nonsense`, "line 2"},
+	} {
+		if _, err := record.Rejudge(tc.text); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%q: got %v, want %q", tc.text, err, tc.want)
+		}
+	}
+}

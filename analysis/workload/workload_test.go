@@ -1,0 +1,66 @@
+package workload_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serin-gitops/serin/analysis/workload"
+)
+
+func TestAssess(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 5, 0, 0, time.UTC)
+	pod := func(change func(*workload.Pod)) workload.Pod {
+		p := workload.Pod{Name: "web-1", Phase: "Running", Scheduled: true, ContainersReady: true, Created: now.Add(-time.Minute), Since: now.Add(-30 * time.Second),
+			Containers: []workload.Container{{Name: "main", Ready: true}}}
+		if change != nil {
+			change(&p)
+		}
+		return p
+	}
+	unready := func(since time.Duration, main workload.Container) func(*workload.Pod) {
+		return func(p *workload.Pod) {
+			p.ContainersReady, p.Since = false, now.Add(-since)
+			main.Name = "main"
+			p.Containers = []workload.Container{main}
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		check  workload.Limits
+		pods   []workload.Pod
+		health workload.Health
+		reason string
+		text   string
+	}{
+		{"ready", workload.Limits{}, []workload.Pod{pod(nil)}, workload.Healthy, workload.ReasonHealthy, "1 of 1 canary pods are ready"},
+		{"none yet", workload.Limits{}, nil, workload.Waiting, workload.ReasonNotReadyYet, "0 of 1"},
+		{"too few", workload.Limits{MinPods: 2}, []workload.Pod{pod(nil)}, workload.Waiting, workload.ReasonNotReadyYet, "1 of 2"},
+		{"starting", workload.Limits{}, []workload.Pod{pod(unready(time.Second, workload.Container{}))}, workload.Waiting, workload.ReasonNotReadyYet, "has not been ready for 1s"},
+		{"unready too long", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(unready(time.Minute, workload.Container{}))}, workload.Failed, workload.ReasonUnready, "limit 1m0s"},
+		{"crashed, not yet restarted", workload.Limits{}, []workload.Pod{pod(unready(0, workload.Container{Terminated: "Error", ExitCode: 1}))}, workload.Failed, workload.ReasonCrashed, "exit code 1"},
+		{"restarted and ready again", workload.Limits{}, []workload.Pod{pod(func(p *workload.Pod) { p.Containers[0].Restarts = 1 })}, workload.Failed, workload.ReasonCrashed, "crashed 1 times, 0 accepted"},
+		{"restarts accepted", workload.Limits{MaxRestarts: 1}, []workload.Pod{pod(func(p *workload.Pod) { p.Containers[0].Restarts = 1 })}, workload.Healthy, workload.ReasonHealthy, ""},
+		{"out of memory is never accepted", workload.Limits{MaxRestarts: 9}, []workload.Pod{pod(func(p *workload.Pod) {
+			p.Containers[0].Restarts, p.Containers[0].Terminated = 1, "OOMKilled"
+		})}, workload.Failed, workload.ReasonOOMKilled, "memory"},
+		{"no image", workload.Limits{}, []workload.Pod{pod(unready(0, workload.Container{Waiting: "ErrImagePull", WaitingMessage: "not found"}))}, workload.Failed, workload.ReasonImagePull, "not found"},
+		{"no config yet", workload.Limits{}, []workload.Pod{pod(unready(time.Second, workload.Container{Waiting: "CreateContainerConfigError", WaitingMessage: "configmap missing"}))}, workload.Waiting, workload.ReasonNotReadyYet, "configmap missing"},
+		{"not scheduled", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(func(p *workload.Pod) {
+			*p = workload.Pod{Name: "web-1", Phase: "Pending", Created: now.Add(-2 * time.Minute), SchedulingMessage: "0/1 nodes: insufficient cpu"}
+		})}, workload.Failed, workload.ReasonUnready, "insufficient cpu"},
+		{"init container done", workload.Limits{}, []workload.Pod{pod(func(p *workload.Pod) {
+			p.Containers = append(p.Containers, workload.Container{Name: "init", Init: true, Terminated: "Completed"})
+		})}, workload.Healthy, workload.ReasonHealthy, ""},
+		{"deleting is not judged", workload.Limits{}, []workload.Pod{pod(nil), pod(func(p *workload.Pod) {
+			p.Deleting, p.Containers[0].Restarts = true, 5
+		})}, workload.Healthy, workload.ReasonHealthy, "1 of 1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := workload.Assess(tc.check, tc.pods, now)
+			if f.Health != tc.health || f.Reason != tc.reason || !strings.Contains(f.Message, tc.text) {
+				t.Errorf("got %s %s %q; want %s %s with %q", f.Health, f.Reason, f.Message, tc.health, tc.reason, tc.text)
+			}
+		})
+	}
+}
