@@ -74,7 +74,7 @@ type RouteReference struct {
 
 // Step is one weight and how long it is held.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.duration) || (has(self.until) && self.until != ”)",message="a step needs duration, or until: Evidence"
+// +kubebuilder:validation:XValidation:rule="has(self.duration) || has(self.until)",message="a step needs duration, or until: Evidence"
 // +kubebuilder:validation:XValidation:rule="!has(self.until) || self.until != 'Approval' || !has(self.duration)",message="a step until Approval has no duration"
 type Step struct {
 	// weight of the canary in percent.
