@@ -26,6 +26,9 @@
 //	gitea.local:3000      Gitea (profile full)
 //	gateway.local:8000    Traefik's web entrypoint (profile full)
 //
+// Parts of profile full resolve Service names too, as NAME.NAMESPACE.svc, so
+// that Gitea can send webhooks to Services.
+//
 // containerd pulls from the first three over plain HTTP. Prometheus is the
 // Service prometheus.monitoring:9090 in the cluster. It scrapes, every 2 s, pods
 // and Services annotated prometheus.io/scrape=true (prometheus.io/port and
@@ -33,9 +36,23 @@
 // pod_template_hash and every pod label of the form serin.dev/NAME as
 // serin_dev_NAME; and the targets of the file_sd files in Cluster.TargetsDir.
 //
+// # Profile full
+//
+// Gitea (Cluster.Gitea) is Git host and OCI registry; images of the
+// administrator's packages are pulled without a login. Its links follow the name
+// it was reached by. Flux' source-controller and kustomize-controller sync
+// GitRepository and Kustomization objects of all namespaces. Traefik serves
+// Gateways of class GatewayClass whose listener has GatewayPort; a change of
+// weights takes effect within a second, and its metrics are Prometheus' job
+// "traefik", by service and entrypoint, with buckets from 1 ms to 10 s.
+//
+// The file "environment" in the state directory holds, in both profiles, what
+// tests and people need to reach it all, as shell variables: `set -a; . FILE`.
+//
 // # Privilege
 //
 // It needs root: namespaces, mounts and cgroups. It only ever touches its own:
-// the network namespace serin-sandbox, the cgroup serin-sandbox and what is
-// mounted under its cache directory.
+// the network namespace serin-sandbox, the cgroup serin-sandbox, what is mounted
+// under its cache directory, and /var/lib/ipfs-kit, the example's volumes, when
+// that was not there before.
 package sandbox

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -93,13 +94,18 @@ func (c *Cluster) PushBinary(ctx context.Context, reference, binary string) (str
 }
 
 // Push pushes an image to a registry inside the sandbox by the name that pods
-// use for it, such as bootstrap.local:5001/shop:v1.
+// use for it, such as bootstrap.local:5001/shop:v1. To Gitea's registry it
+// pushes as Gitea's administrator: gitea.local:3000/serin/shop:v1.
 func (c *Cluster) Push(ctx context.Context, reference string, image v1.Image) error {
 	parsed, err := name.ParseReference(reference, name.Insecure)
 	if err != nil {
 		return fmt.Errorf("image reference %q: %w", reference, err)
 	}
-	if err := remote.Write(parsed, image, remote.WithContext(ctx), remote.WithTransport(c.Transport())); err != nil {
+	login := authn.Anonymous
+	if parsed.Context().RegistryStr() == hostPort("gitea.local", giteaPort) {
+		login = &authn.Basic{Username: c.Gitea.User, Password: c.Gitea.Token}
+	}
+	if err := remote.Write(parsed, image, remote.WithContext(ctx), remote.WithTransport(c.Transport()), remote.WithAuth(login)); err != nil {
 		return fmt.Errorf("push %s: %w", reference, err)
 	}
 	return nil

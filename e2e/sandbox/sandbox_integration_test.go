@@ -1,4 +1,4 @@
-//go:build integration
+//go:build integration || e2e
 
 package sandbox
 
@@ -62,7 +62,7 @@ const testNamespace = "sandbox-test"
 // upForTest brings the shared sandbox up and leaves it up.
 func upForTest(t *testing.T) *Cluster {
 	t.Helper()
-	cluster, err := Up(t.Context(), Options{Progress: t.Output()})
+	cluster, err := Up(t.Context(), Options{Profile: testProfile, Progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,13 +148,7 @@ func TestKillAndStartPrometheus(t *testing.T) {
 // deployWeb builds, pushes and deploys the test's pods and removes them at the end.
 func deployWeb(ctx context.Context, t *testing.T, cluster *Cluster) {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "web")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./testdata/web")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	reference, err := cluster.PushBinary(ctx, "sandbox-test/web:v1", binary)
+	reference, err := cluster.PushBinary(ctx, "sandbox-test/web:v1", buildWeb(ctx, t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +173,18 @@ func deployWeb(ctx context.Context, t *testing.T, cluster *Cluster) {
 		}
 		return err
 	})
+}
+
+// buildWeb builds the test's pod.
+func buildWeb(ctx context.Context, t *testing.T) (binary string) {
+	t.Helper()
+	binary = filepath.Join(t.TempDir(), "web")
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./testdata/web")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return binary
 }
 
 // seriesOfWeb asks Prometheus, from the host, for the series of both pods.
@@ -218,6 +224,10 @@ func get(ctx context.Context, client *http.Client, address string) (string, erro
 	if err != nil {
 		return "", err
 	}
+	return getRequest(client, request)
+}
+
+func getRequest(client *http.Client, request *http.Request) (string, error) {
 	response, err := client.Do(request)
 	if err != nil {
 		return "", err
@@ -225,7 +235,7 @@ func get(ctx context.Context, client *http.Client, address string) (string, erro
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answers %s: %s", address, response.Status, strings.TrimSpace(string(text)))
+		err = fmt.Errorf("%s answers %s: %s", request.URL, response.Status, strings.TrimSpace(string(text)))
 	}
 	return string(text), err
 }

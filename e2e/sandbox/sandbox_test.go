@@ -171,7 +171,7 @@ func TestConfigsAreWhole(t *testing.T) {
 	if err := writePKI(l, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeConfigs(settings{layout: l}); err != nil {
+	if err := writeConfigs(settings{layout: l, Full: true, GiteaSources: "/gitea"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range []string{"kubelet.yaml", "prometheus.yml"} {

@@ -1,0 +1,5 @@
+//go:build integration && !e2e
+
+package sandbox
+
+const testProfile = Light
