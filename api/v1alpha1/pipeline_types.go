@@ -6,7 +6,7 @@ import (
 
 // PipelineSpec says what to promote and where.
 //
-// +kubebuilder:validation:XValidation:rule="self.environments.all(e, !has(e.after) || e.after.all(a, self.environments.exists(o, o.name == a && o.name != e.name)))",message="after names an environment that is not in this Pipeline, or itself"
+// +kubebuilder:validation:XValidation:rule="self.environments.all(e, !has(e.after) || e.after.all(a, a != e.name && a in self.environments.map(o, o.name)))",message="after names an environment that is not in this Pipeline, or itself"
 type PipelineSpec struct {
 	// source is the deploy repository.
 	Source Source `json:"source"`
@@ -20,7 +20,7 @@ type PipelineSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=32
 	Environments []Environment `json:"environments"`
 	// interval between two looks at the registry and at the deploy repository
 	// where no webhook tells of a change.
@@ -169,7 +169,7 @@ type Environment struct {
 	// after names the environments that a Release must have succeeded in. Where
 	// it is left out, the environment before this one in the list; an empty
 	// list means none.
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MaxLength=63
 	// +listType=set
 	// +optional
