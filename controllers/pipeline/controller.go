@@ -28,6 +28,7 @@ type Reconciler struct {
 	Client   client.Client
 	Uncached client.Reader
 	Git      *access.Git
+	Secrets  access.Secrets
 	Catalog  registry.Catalog
 	Hints    *hints.Hub
 	Recorder events.EventRecorder

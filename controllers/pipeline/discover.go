@@ -103,7 +103,7 @@ func patienceOf(err error) time.Duration {
 
 // ask asks the registry.
 func (r *Reconciler) ask(ctx context.Context, s *scope, image v1alpha1.ImageSource) (registry.Choice, error) {
-	credentials, err := r.Git.Secrets.Registry(ctx, s.pipeline.Namespace, image)
+	credentials, err := r.Secrets.Registry(ctx, s.pipeline.Namespace, image)
 	if err != nil {
 		return registry.Choice{}, err
 	}

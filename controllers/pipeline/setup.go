@@ -21,7 +21,7 @@ import (
 const concurrency = 8
 
 // SetupWithManager registers the controller.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options controller.Options) error {
+func (r *Reconciler) SetupWithManager(_ context.Context, mgr ctrl.Manager, options controller.Options) error {
 	if options.MaxConcurrentReconciles == 0 {
 		options.MaxConcurrentReconciles = concurrency
 	}
