@@ -25,6 +25,9 @@ type Options struct {
 	Limits  Limits
 	// Now is the clock that ages are measured with; time.Now when nil.
 	Now func() time.Time
+	// Requested is told of each exchange with a server: "list", "fetch" or
+	// "push"; nil for nobody. It must not block.
+	Requested func(operation string)
 }
 
 // Repositories is overlays.Repositories with its stores in one directory.
@@ -63,6 +66,7 @@ func (r *Repositories) Open(_ context.Context, remote overlays.Remote) (overlays
 	if err != nil {
 		return nil, err
 	}
+	dialled.Began = r.options.Requested
 	if err := store.Prune(r.dir, r.options.Limits.Age, r.options.Now()); err != nil {
 		return nil, err
 	}

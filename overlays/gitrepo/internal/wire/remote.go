@@ -28,7 +28,9 @@ const headsPrefix = "refs/heads/"
 // Remote speaks Git's pack protocol (version 0) with one repository.
 type Remote struct {
 	// Name is the URL without credentials, for errors.
-	Name    string
+	Name string
+	// Began is told of each exchange, by its operation; nil for nobody.
+	Began   func(operation string)
 	client  transport.Transport
 	auth    transport.AuthMethod
 	secrets []string
@@ -52,6 +54,19 @@ func (a Advertisement) Can(c capability.Capability) bool {
 	return a.caps != nil && a.caps.Supports(c)
 }
 
+// The operations, as Began is told of them.
+const (
+	OperationList  = "list"
+	OperationFetch = "fetch"
+	OperationPush  = "push"
+)
+
+func (r *Remote) begin(operation string) {
+	if r.Began != nil {
+		r.Began(operation)
+	}
+}
+
 // copyEndpoint is for one exchange: go-git changes it when it follows a redirect.
 func (r *Remote) copyEndpoint() *transport.Endpoint {
 	r.mu.Lock()
@@ -68,6 +83,7 @@ func (r *Remote) keepEndpoint(endpoint *transport.Endpoint) {
 
 // Refs asks for the branches and the capabilities.
 func (r *Remote) Refs(ctx context.Context) (Advertisement, error) {
+	r.begin(OperationList)
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	endpoint := r.copyEndpoint()
@@ -110,6 +126,7 @@ type Want struct {
 
 // Fetch asks for objects and hands the pack to sink.
 func (r *Remote) Fetch(ctx context.Context, a Advertisement, w Want, sink func(io.Reader) error) error {
+	r.begin(OperationFetch)
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	session, err := r.client.NewUploadPackSession(r.copyEndpoint(), r.auth)
@@ -179,6 +196,7 @@ func packOf(request *packp.UploadPackRequest, response io.Reader) io.Reader {
 // overlays.ErrMoved where the branch is not at old, overlays.ErrProtected
 // where the host refuses.
 func (r *Remote) Push(ctx context.Context, branch string, old, fresh plumbing.Hash, pack []byte) error {
+	r.begin(OperationPush)
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	session, err := r.client.NewReceivePackSession(r.copyEndpoint(), r.auth)
