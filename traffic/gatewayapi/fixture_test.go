@@ -7,22 +7,18 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/serin-gitops/serin/e2e/sandbox"
@@ -71,12 +67,9 @@ type world struct {
 
 func newWorld(t *testing.T, c client.Client, route string) *world {
 	t.Helper()
-	w := &world{Client: c, namespace: "traffic-" + strings.ToLower(rand.Text())[:8], route: &unstructured.Unstructured{}}
-	if err := yaml.Unmarshal([]byte(route), &w.route.Object); err != nil {
-		t.Fatal(err)
-	}
+	w := &world{Client: c, namespace: "traffic-" + strings.ToLower(rand.Text())[:8]}
+	w.route = w.object(t, route)
 	w.kind = w.route.GroupVersionKind()
-	w.route.SetNamespace(w.namespace)
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}}
 	w.create(t, namespace)
 	t.Cleanup(func() {
@@ -87,15 +80,26 @@ func newWorld(t *testing.T, c client.Client, route string) *world {
 		}
 	})
 	for name, selector := range map[string]map[string]string{
-		"web": {"app": "web"}, "web-stable": {"app": "web", "arm": "stable"}, "web-canary": {"app": "web", "arm": "canary"},
+		"web": {"app": "web"}, "other": {"app": "web"}, "web-stable": {"app": "web", "arm": "stable"}, "web-canary": {"app": "web", "arm": "canary"},
 	} {
 		w.create(t, &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
-			Spec:       corev1.ServiceSpec{Selector: selector, Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+			Spec:       corev1.ServiceSpec{Selector: selector, Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080)}}},
 		})
 	}
 	w.apply(t)
 	return w
+}
+
+// object reads one, in the world's namespace.
+func (w *world) object(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	object := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &object.Object); err != nil {
+		t.Fatal(err)
+	}
+	object.SetNamespace(w.namespace)
+	return object
 }
 
 func (w *world) create(t *testing.T, object client.Object) {
@@ -153,85 +157,4 @@ func (w *world) disturb(ctx context.Context) error {
 	before := route.DeepCopy()
 	route.SetAnnotations(map[string]string{"example.org/disturbed": rand.Text()})
 	return w.Patch(ctx, route, client.MergeFrom(before))
-}
-
-// settle is the part of a gateway's controller: it accepts the route.
-func (w *world) settle(t *testing.T) {
-	t.Helper()
-	for {
-		route, err := w.read(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		now := metav1.Now().Format(time.RFC3339)
-		condition := func(kind gatewayv1.RouteConditionType) any {
-			return map[string]any{
-				"type": string(kind), "status": "True", "reason": string(kind), "message": "", "lastTransitionTime": now,
-				"observedGeneration": route.GetGeneration(),
-			}
-		}
-		route.Object["status"] = map[string]any{"parents": []any{map[string]any{
-			"controllerName": "example.org/gateway",
-			"parentRef":      map[string]any{"group": gatewayv1.GroupName, "kind": "Gateway", "name": "edge"},
-			"conditions":     []any{condition(gatewayv1.RouteConditionAccepted), condition(gatewayv1.RouteConditionResolvedRefs)},
-		}}}
-		if err := w.Status().Update(t.Context(), route); !apierrors.IsConflict(err) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			return
-		}
-	}
-}
-
-// installCRDs gives a cluster that lacks the Gateway API its kinds, and leaves
-// them there.
-func installCRDs(t *testing.T, c client.Client, kinds ...string) {
-	t.Helper()
-	var dir string
-	for _, kind := range kinds {
-		group := schema.GroupKind{Group: gatewayv1.GroupName, Kind: kind}
-		if _, err := c.RESTMapper().RESTMapping(group); err == nil {
-			continue
-		}
-		if dir == "" {
-			out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
-			if err != nil {
-				t.Fatalf("find the Gateway API's module: %v", err)
-			}
-			dir = filepath.Join(strings.TrimSpace(string(out)), "config", "crd", "experimental")
-		}
-		text, err := os.ReadFile(filepath.Join(dir, "gateway.networking.k8s.io_"+strings.ToLower(kind)+"s.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		definition := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal(text, &definition.Object); err != nil {
-			t.Fatal(err)
-		}
-		if err := client.IgnoreAlreadyExists(c.Create(t.Context(), definition)); err != nil {
-			t.Fatal(err)
-		}
-		waitServed(t, c, group)
-	}
-}
-
-func waitServed(t *testing.T, c client.Client, kind schema.GroupKind) {
-	t.Helper()
-	deadline, ticker := time.After(patience), time.NewTicker(200*time.Millisecond)
-	defer ticker.Stop()
-	for {
-		_, err := c.RESTMapper().RESTMapping(kind)
-		if err == nil {
-			return
-		}
-		if !meta.IsNoMatchError(err) {
-			t.Fatal(err)
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("waited %s for %s to be served: %v", patience, kind, err)
-		case <-ticker.C:
-		}
-	}
 }
