@@ -18,15 +18,20 @@ var (
 )
 
 const (
-	// recentRequests is the memory, in requests, of stable's recent failure rate.
+	// recentRequests and usualRequests are the memories, in requests, of what
+	// stable's failure rate is now and what it usually is.
 	recentRequests = 200
+	usualRequests  = 20_000
 	// maxLog bounds every accumulated logarithm, so that all stay finite.
 	maxLog = 690
-	// maxWindowLog bounds what one window may add against the canary, about one
-	// failure at 5% weight. Failures within one window may have one cause; a
+	// maxWindowLog bounds what one window may add against the canary, about two
+	// failures at 5% weight. Failures within one window may have one cause; a
 	// single burst, before stable has shown any, must not decide. Bounding a bet
 	// from above keeps it a supermartingale.
-	maxWindowLog = 3
+	maxWindowLog = 4.5
+	// firstStake is the part bet on a canary that is bad from the start, the
+	// usual case.
+	firstStake = 0.8
 	// maxGuardRate keeps alternatives of the guard below certainty.
 	maxGuardRate = 0.99
 )
@@ -55,7 +60,7 @@ type Test struct {
 // makes it hold for failures that come in bursts.
 func (r State) Observe(t Test, stable, canary Counts) State {
 	factor := r.Dispersion.Factor()
-	r.Recent = decay(r.Recent, stable)
+	r = r.remember(stable)
 	if stable.Total > 0 && canary.Total > 0 {
 		r.Looks++
 		r.Worse = bet(r.Worse, r.Looks, worseIncrements(t.Tolerance, stable, canary, factor))
@@ -64,7 +69,7 @@ func (r State) Observe(t Test, stable, canary Counts) State {
 	if t.Objective > 0 && canary.Total > 0 {
 		// Where stable misses the objective too, the objective is no fair
 		// measure and the comparison decides alone.
-		if r.Recent.Rate() <= t.Objective {
+		if max(r.Recent.Rate(), r.Usual.Rate()) <= t.Objective {
 			r.GuardLooks++
 			r.Guard = bet(r.Guard, r.GuardLooks, guardIncrements(t.Objective, guardGrid, canary, factor))
 		}
@@ -78,17 +83,15 @@ func (r State) Observe(t Test, stable, canary Counts) State {
 }
 
 // bet advances a mixture over the times at which the canary may have turned
-// bad. A bet placed at look t gets the weight 1/(t(t+1)); the weights sum to 1,
-// so the mixture is itself a test martingale and Ville's inequality bounds it,
+// bad. The stakes of the bets placed at all looks sum to 1, so the mixture is itself a test martingale and Ville's inequality bounds it,
 // while a canary that turns bad after a thousand good looks is found as fast
-// as one that was bad from the start, but for the logarithm of that weight.
+// as one that was bad from the start, but for the logarithm of its stake.
 // The idea is that of e-detectors: Shin, Ramdas and Rinaldo, E-detectors: a
 // nonparametric framework for sequential change detection (arXiv:2203.03532).
 //
-// One number per alternative suffices: R_t = (R_{t-1} + w_t) * likelihood ratio.
+// One number per alternative suffices: R_t = (R_{t-1} + stake_t) * likelihood ratio.
 func bet(logs []float64, look int64, increments []float64) []float64 {
-	t := float64(look)
-	weight := -math.Log(t) - math.Log(t+1)
+	weight := math.Log(stake(look))
 	next := make([]float64, len(increments))
 	for j, inc := range increments {
 		placed := weight
@@ -100,13 +103,27 @@ func bet(logs []float64, look int64, increments []float64) []float64 {
 	return next
 }
 
+// stake is the part of all that is bet at a look: firstStake at the first, the
+// rest spread over all later ones as 1/(t(t-1)).
+func stake(look int64) float64 {
+	if look == 1 {
+		return firstStake
+	}
+	t := float64(look)
+	return (1 - firstStake) / (t * (t - 1))
+}
+
+// unplaced is the part of all that is not bet up to a look: what the stakes of
+// all later ones sum to.
+func unplaced(look int64) float64 { return (1 - firstStake) / float64(look) }
+
 // logMixture is ln of the mean over the alternatives, the bets not yet placed
-// (1/(t+1) of all) counting as 1.
+// counting as 1.
 func logMixture(logs []float64, looks int64) float64 {
 	if looks == 0 || len(logs) == 0 {
 		return 0
 	}
-	return logAdd(logMean(logs), -math.Log(float64(looks)+1))
+	return logAdd(logMean(logs), math.Log(unplaced(looks)))
 }
 
 func worseIncrements(tolerance float64, stable, canary Counts, factor float64) []float64 {
@@ -185,7 +202,13 @@ func (r State) OverObjective(t Test) bool { return t.Objective > 0 && r.logGuard
 // Learn shows the state one of stable's windows from before the trial.
 func (r State) Learn(stable Counts) State {
 	r.Dispersion = r.Dispersion.learn(stable)
-	r.Recent = decay(r.Recent, stable)
+	return r.remember(stable)
+}
+
+// remember keeps stable's failure rate of now and of longer.
+func (r State) remember(stable Counts) State {
+	r.Recent = decay(r.Recent, stable, recentRequests)
+	r.Usual = decay(r.Usual, stable, usualRequests)
 	return r
 }
 
@@ -207,9 +230,9 @@ func (r State) BeginStep() State {
 }
 
 // decay forgets old requests as new ones come.
-func decay(recent, c Counts) Counts {
-	keep := math.Exp(-c.Total / recentRequests)
-	return Counts{Total: recent.Total*keep + c.Total, Failed: recent.Failed*keep + c.Failed}
+func decay(known, c Counts, memory float64) Counts {
+	keep := math.Exp(-c.Total / memory)
+	return Counts{Total: known.Total*keep + c.Total, Failed: known.Failed*keep + c.Failed}
 }
 
 func logAdd(a, b float64) float64 {

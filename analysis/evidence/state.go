@@ -49,9 +49,10 @@ type State struct {
 	// Better and Within are the mirrored tests of the current step.
 	Better []float64 `json:"better,omitempty"`
 	Within []float64 `json:"within,omitempty"`
-	// Recent is the decayed memory of stable's last requests; it tells whether
-	// stable itself keeps the objective.
+	// Recent and Usual are decayed memories of stable's requests, a short and a
+	// long one; they tell whether stable itself keeps the objective.
 	Recent Counts `json:"recent"`
+	Usual  Counts `json:"usual"`
 	// Dispersion is what stable's windows have taught about bursts of failures.
 	Dispersion Dispersion `json:"dispersion"`
 }

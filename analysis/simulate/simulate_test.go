@@ -26,11 +26,11 @@ func TestSuite(t *testing.T) {
 		rows = append(rows, simulate.RunSuite(simulate.Sequential(simulate.DefaultSpec()), []simulate.Case{c}, runs, nil)...)
 	}
 	for _, r := range rows {
-		value, low, _ := r.Value()
-		// So few runs only show a rate far over its limit.
-		if r.Reached() || r.Case.Measure == simulate.FalseRollbacks && low <= r.Case.Limit {
+		// So few runs only show a rate that is far over its limit.
+		if r.Reached() || r.Case.Measure == simulate.FalseRollbacks && r.Summary.Failed <= 2 {
 			continue
 		}
+		value, _, _ := r.Value()
 		t.Errorf("%s: %s is %g, limit %g", r.Case.Name, r.Case.Measure, value, r.Case.Limit)
 	}
 	var out bytes.Buffer

@@ -69,10 +69,12 @@ func Suite() []Case {
 	return []Case{
 		good("independent_100rps_0.1pct", alpha, at(Traffic{}, 100, 0.001)),
 		good("independent_100rps_1pct", alpha, at(Traffic{}, 100, 0.01)),
+		good("independent_100rps_1.4pct_over_objective", alpha, at(Traffic{}, 100, 0.014)),
 		good("independent_1rps_1pct", alpha, at(Traffic{}, 1, 0.01)),
 		good("diurnal_100rps_0.1pct", alpha, at(Traffic{Diurnal: 0.5}, 100, 0.001)),
 		good("bursts10_100rps_0.1pct", 2*alpha, at(bursts, 100, 0.001)),
 		good("bursts10_100rps_1pct", 2*alpha, at(bursts, 100, 0.01)),
+		good("bursts10_10rps_0.1pct", 2*alpha, at(bursts, 10, 0.001)),
 		good("bursts10_10rps_1pct", 2*alpha, at(bursts, 10, 0.01)),
 		good("bursts10_1rps_1pct", 2*alpha, at(bursts, 1, 0.01)),
 		good("incidents_100rps_0.1pct", 2*alpha, at(short, 100, 0.001)),
