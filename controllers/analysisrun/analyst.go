@@ -17,6 +17,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/counting"
+	recording "github.com/serin-gitops/serin/analysis/record"
+	"github.com/serin-gitops/serin/analysis/workload"
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/rollout"
 )
@@ -46,7 +49,7 @@ type Series struct {
 	// Args fill the placeholders of selectors and queries.
 	Args map[string]string
 	// Born tells when the pod behind a series began to run.
-	Born analysis.Born
+	Born counting.Born
 }
 
 // Metrics asks one source of time series.
@@ -92,8 +95,14 @@ func (a *Analyst) Look(ctx context.Context, trial rollout.Trial) (analysis.Verdi
 	if err != nil {
 		return analysis.Verdict{}, err
 	}
-	state := steps(record.state, trial)
-	state, verdict := analysis.Judge(record.spec, state, a.collect(ctx, record, state, trial), trial.Now)
+	if err := record.step(trial); err != nil {
+		return analysis.Verdict{}, err
+	}
+	observations := a.collect(ctx, record, record.state, trial)
+	if err := record.kept.Look(observations, trial.Now); err != nil {
+		return analysis.Verdict{}, err
+	}
+	state, verdict := analysis.Judge(record.spec, record.state, observations, trial.Now)
 	record.state = state
 	if !trial.Serving {
 		verdict = beforeTraffic(verdict)
@@ -105,19 +114,23 @@ func (a *Analyst) Look(ctx context.Context, trial rollout.Trial) (analysis.Verdi
 	return verdict, nil
 }
 
-// steps tells the judge where the trial is: it starts with the first canary
-// pod that is up, and each step starts when its weight was reached.
-func steps(state analysis.State, trial rollout.Trial) analysis.State {
-	untouched := !slices.ContainsFunc(state.Checks, func(c analysis.CheckState) bool {
+// step tells the judge where the trial is: it starts with the first canary pod
+// that is up, and each step starts when its weight was reached.
+func (r *record) step(trial rollout.Trial) error {
+	untouched := !slices.ContainsFunc(r.state.Checks, func(c analysis.CheckState) bool {
 		return c.Name != workloadCheck && !c.Through.IsZero()
 	})
 	if untouched && len(up(trial.Canary)) == 0 {
-		state.Started, state.Step = trial.Now, trial.Now
+		r.state.Started, r.state.Step = trial.Now, trial.Now
+		var err error
+		r.kept, err = recording.New(r.spec, r.state)
+		return err
 	}
-	if trial.StepStarted.After(state.Step) {
-		state = analysis.BeginStep(state, trial.StepStarted)
+	if trial.StepStarted.After(r.state.Step) {
+		r.state = analysis.BeginStep(r.state, trial.StepStarted)
+		return r.kept.BeginStep(trial.StepStarted)
 	}
-	return state
+	return nil
 }
 
 // beforeTraffic lets a canary without traffic pass where all that is missing is
@@ -154,7 +167,7 @@ func (a *Analyst) collect(ctx context.Context, r *record, state analysis.State, 
 	window := analysis.Window{Start: trial.Now, End: trial.Now}
 	states := podStates(trial.Canary)
 	observations := []analysis.Observation{{Check: workloadCheck, Window: window, Pods: states}}
-	if analysis.AssessPods(*r.spec.Checks[0].Workload, states, trial.Now).Outcome == analysis.Fail {
+	if workload.Assess(*r.spec.Checks[0].Workload, states, trial.Now).Health == workload.Failed {
 		return observations
 	}
 	for _, check := range r.spec.Checks[1:] {

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/counting"
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/rollout"
 )
@@ -123,7 +124,7 @@ func matcher(namespace string, pods []corev1.Pod) string {
 
 // births tells when the containers behind a series began to run, so that the
 // first sample of a new pod counts from 0.
-func births(trial rollout.Trial) analysis.Born {
+func births(trial rollout.Trial) counting.Born {
 	born := map[string]time.Time{}
 	for _, pods := range [][]corev1.Pod{trial.Stable, trial.Canary} {
 		for i := range pods {

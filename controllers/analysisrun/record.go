@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/serin-gitops/serin/analysis"
+	recording "github.com/serin-gitops/serin/analysis/record"
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/rollout"
 )
@@ -33,6 +34,8 @@ type record struct {
 	run   *v1alpha1.AnalysisRun
 	spec  analysis.Spec
 	state analysis.State
+	// kept are the observations, to draw and to judge again.
+	kept recording.Record
 	// asked are the pods that each probe asked last.
 	asked map[string]string
 	saved time.Time
@@ -90,10 +93,14 @@ func (a *Analyst) load(ctx context.Context, trial rollout.Trial, name string) (*
 	}
 	if run.Status.State == "" {
 		r.state = a.learn(ctx, r, trial)
-		return r, nil
+		r.kept, err = recording.New(r.spec, r.state)
+		return r, err
 	}
 	if err := json.Unmarshal([]byte(run.Status.State), &r.state); err != nil {
 		return nil, fmt.Errorf("AnalysisRun %s/%s: status.state: %w", run.Namespace, run.Name, err)
+	}
+	if r.kept, err = recording.Parse(run.Status.Record); err != nil {
+		return nil, fmt.Errorf("AnalysisRun %s/%s: status.record: %w", run.Namespace, run.Name, err)
 	}
 	return r, nil
 }
@@ -186,7 +193,7 @@ func (a *Analyst) save(ctx context.Context, r *record, v analysis.Verdict, now t
 
 func (a *Analyst) write(ctx context.Context, r *record, v analysis.Verdict, now time.Time) error {
 	next := r.run.DeepCopy()
-	if err := fillIn(&next.Status, r.state, v); err != nil {
+	if err := fillIn(&next.Status, r, v); err != nil {
 		return fmt.Errorf("AnalysisRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
 	}
 	if err := a.Client.Status().Update(ctx, next); err != nil {
@@ -197,14 +204,15 @@ func (a *Analyst) write(ctx context.Context, r *record, v analysis.Verdict, now 
 }
 
 // fillIn puts what was found into an AnalysisRun's status.
-func fillIn(status *v1alpha1.AnalysisRunStatus, state analysis.State, v analysis.Verdict) error {
-	text, err := json.Marshal(state)
+func fillIn(status *v1alpha1.AnalysisRunStatus, r *record, v analysis.Verdict) error {
+	text, err := json.Marshal(r.state)
 	if err != nil {
 		return err
 	}
-	status.State, status.Verdict, status.Message = string(text), string(v.Outcome), v.Message
+	status.State, status.Record = string(text), r.kept.String()
+	status.Verdict, status.Message = string(v.Outcome), v.Message
 	if status.Started == nil {
-		status.Started = &metav1.Time{Time: state.Started}
+		status.Started = &metav1.Time{Time: r.state.Started}
 	}
 	status.Checks = nil
 	for _, check := range v.Checks {
@@ -228,7 +236,7 @@ func (a *Analyst) End(ctx context.Context, ro *v1alpha1.Rollout, number int64, n
 		return client.IgnoreNotFound(err)
 	}
 	if r != nil && r.run.UID == run.UID && r.last.Checks != nil {
-		if err := fillIn(&run.Status, r.state, r.last); err != nil {
+		if err := fillIn(&run.Status, r, r.last); err != nil {
 			return fmt.Errorf("AnalysisRun %s: %w", key, err)
 		}
 	}
