@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -98,7 +97,7 @@ func setPoliciesAt(doc *yamledit.Document, key, node *yaml.Node, policies map[st
 	if err != nil {
 		return doc.ErrorAt(node, "%v", err)
 	}
-	return setScalar(doc, key, node, value)
+	return doc.Change(key, node, value)
 }
 
 // partOf is the part of an image that a setter comment asks for.
@@ -122,18 +121,6 @@ func partOf(image environments.Image, part []string) (string, error) {
 	return value, nil
 }
 
-// setScalar sets a value where it differs; an anchored one that others use is
-// refused, for they would change as well.
-func setScalar(doc *yamledit.Document, key, node *yaml.Node, value string) error {
-	if node.Value == value && node.ShortTag() == "!!str" {
-		return nil
-	}
-	if doc.Aliased(node) {
-		return doc.ErrorAt(node, "the value holds the anchor &%s, and what refers to it would change as well; write the values out", node.Anchor)
-	}
-	return doc.SetScalar(key, node, value)
-}
-
 // SetPath sets one value of a YAML file, such as a tag in the values of a
 // HelmRelease. pointer is a JSON Pointer (RFC 6901), as in
 // /spec/values/image/tag; the value must be there already, a single one in the
@@ -152,7 +139,7 @@ func SetPath(files fs.FS, file, pointer, value string) ([]File, error) {
 	}
 	var key, found *yaml.Node
 	for _, root := range doc.Roots {
-		k, node := follow(root, strings.Split(pointer[1:], "/"))
+		k, node := yamledit.Follow(root, pointer)
 		if node == nil {
 			continue
 		}
@@ -167,7 +154,7 @@ func SetPath(files fs.FS, file, pointer, value string) ([]File, error) {
 	case found.Kind != yaml.ScalarNode && found.Kind != yaml.AliasNode:
 		return nil, doc.ErrorAt(found, "%s is a list or a map, not a value", pointer)
 	}
-	if err := setScalar(doc, key, found, value); err != nil {
+	if err := doc.Change(key, found, value); err != nil {
 		return nil, err
 	}
 	if !doc.Edited() {
@@ -178,27 +165,4 @@ func SetPath(files fs.FS, file, pointer, value string) ([]File, error) {
 		return nil, err
 	}
 	return []File{{Path: file, Content: content}}, nil
-}
-
-// follow goes down a JSON Pointer's steps.
-func follow(node *yaml.Node, steps []string) (key, value *yaml.Node) {
-	for _, step := range steps {
-		step = strings.ReplaceAll(strings.ReplaceAll(step, "~1", "/"), "~0", "~")
-		switch node.Kind {
-		case yaml.MappingNode:
-			key, node = yamledit.Field(node, step)
-		case yaml.SequenceNode:
-			i, err := strconv.Atoi(step)
-			if err != nil || i < 0 || i >= len(node.Content) {
-				return nil, nil
-			}
-			key, node = nil, node.Content[i]
-		default:
-			return nil, nil
-		}
-		if node == nil {
-			return nil, nil
-		}
-	}
-	return key, node
 }

@@ -21,12 +21,12 @@ func newRepositories(t testing.TB, dir string, options gitrepo.Options) *gitrepo
 
 func TestConformance(t *testing.T) {
 	servers := map[string]gitrepotest.ServerOptions{
-		"partial":     {Partial: true},
-		"whole":       {},
-		"filter only": {FilterOnly: true},
+		"partial": {Partial: true},
+		"whole":   {},
 	}
 	for name, options := range servers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			gitrepotest.Run(t, func(t *testing.T) gitrepotest.Fixture {
 				return gitrepotest.NewServer(t, options).Fixture(newRepositories(t, t.TempDir(), gitrepo.Options{}))
 			})

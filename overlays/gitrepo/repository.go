@@ -108,7 +108,7 @@ func (r *repository) ensure(ctx context.Context, a wire.Advertisement, branch st
 	if r.store.Has(hash) {
 		return nil
 	}
-	_, err, _ := r.flights.Do(hash.String(), func() (any, error) {
+	return r.together(ctx, hash.String(), func() (any, error) {
 		if r.store.Has(hash) {
 			return nil, nil
 		}
@@ -126,7 +126,17 @@ func (r *repository) ensure(ctx context.Context, a wire.Advertisement, branch st
 		}
 		return nil, r.store.Keep(branch, hash)
 	})
-	return err
+}
+
+// together does something once for all who ask; each waits as long as its own
+// context lets it.
+func (r *repository) together(ctx context.Context, key string, do func() (any, error)) error {
+	select {
+	case done := <-r.flights.DoChan(key, do):
+		return done.Err
+	case <-ctx.Done():
+		return fmt.Errorf("fetch from %s: %w", r.remote.Name, ctx.Err())
+	}
 }
 
 // fetchObjects asks for objects by their hashes; a server that gives none is
@@ -147,11 +157,10 @@ func (r *repository) fetchObjects(ctx context.Context, tip plumbing.Hash, kind p
 			r.mu.Unlock()
 		}
 	}
-	_, err, _ := r.flights.Do("whole "+tip.String(), func() (any, error) {
+	return r.together(ctx, "whole "+tip.String(), func() (any, error) {
 		w := wire.Want{Hashes: []plumbing.Hash{tip}, Shallow: a.Can(capability.Shallow)}
 		return nil, r.remote.Fetch(context.WithoutCancel(ctx), a, w, r.store.AddPack)
 	})
-	return err
 }
 
 // tipOf describes a commit that is in the store.

@@ -2,6 +2,7 @@ package gitrepo_test
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"net/http"
 	"os"
@@ -127,6 +128,21 @@ func TestContentsAreLeftOut(t *testing.T) {
 		}
 		if info.Size() > 3000 {
 			t.Errorf("%s has %d bytes: the picture was fetched", file, info.Size())
+		}
+	}
+}
+
+// TestServerThatGivesNoObjectByHash leaves contents out but does not hand them
+// out later: the tip is fetched whole then, and whole from the start after that.
+func TestServerThatGivesNoObjectByHash(t *testing.T) {
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{FilterOnly: true})
+	w := seed(t, server)
+	repository := open(t, newRepositories(t, t.TempDir(), gitrepo.Options{}), server.Remote())
+	for _, tag := range []string{"v2", "v3"} {
+		mustWrite(t, repository, setTag(tag))
+		w.Commit("main", map[string]string{"prod/tag.yaml": "prod " + tag + "\n"})
+		if got := mustRead(t, repository, "prod/tag.yaml"); got != "prod "+tag+"\n" {
+			t.Errorf("read %q", got)
 		}
 	}
 }
@@ -343,5 +359,33 @@ func TestCredentialsInTheURL(t *testing.T) {
 	_, err := open(t, repositories, overlays.Remote{URL: strings.Replace(server.URL(), "repository.git", "none.git", 1)}).Tip(within(t), "main")
 	if err == nil || !strings.Contains(err.Error(), "no such repository") || strings.Contains(err.Error(), gitrepotest.Password) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestCallerNeedNotWait: a host that does not answer keeps nobody longer than
+// the caller's context, and the next one is served.
+func TestCallerNeedNotWait(t *testing.T) {
+	hold := make(chan struct{})
+	var slow atomic.Bool
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true, Wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if slow.Load() && strings.HasSuffix(r.URL.Path, "git-upload-pack") && r.Method == http.MethodPost {
+				<-hold
+			}
+			next.ServeHTTP(w, r)
+		})
+	}})
+	seed(t, server)
+	repository := open(t, newRepositories(t, t.TempDir(), gitrepo.Options{}), server.Remote())
+	slow.Store(true)
+	ctx, cancel := context.WithTimeout(within(t), 200*time.Millisecond)
+	defer cancel()
+	_, err := repository.Tip(ctx, "main")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	close(hold)
+	if got := mustRead(t, repository, "dev/tag.yaml"); got != "v1\n" {
+		t.Errorf("read %q", got)
 	}
 }

@@ -1,6 +1,7 @@
 package gitrepotest
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -44,26 +46,26 @@ type Server struct {
 	requests atomic.Int64
 }
 
+// programs is where git's own programs are.
+var programs = sync.OnceValues(func() (string, error) { return try(os.TempDir(), "git", "--exec-path") })
+
 // NewServer starts a server with an empty repository; it ends with the test.
 func NewServer(t testing.TB, options ServerOptions) *Server {
 	t.Helper()
 	root := t.TempDir()
 	s := &Server{Dir: filepath.Join(root, "repository.git")}
-	run(t, root, "git", "init", "--quiet", "--bare", "--initial-branch=main", s.Dir)
-	settings := map[string]bool{
-		"http.receivepack":              true,
-		"uploadpack.allowFilter":        options.Partial || options.FilterOnly,
-		"uploadpack.allowAnySHA1InWant": options.Partial,
+	run(t, root, "git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main", s.Dir)
+	settings := fmt.Sprintf("[core]\n\trepositoryformatversion = 0\n\tbare = true\n[http]\n\treceivepack = true\n"+
+		"[uploadpack]\n\tallowFilter = %t\n\tallowAnySHA1InWant = %t\n", options.Partial || options.FilterOnly, options.Partial)
+	if err := os.WriteFile(filepath.Join(s.Dir, "config"), []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for name, on := range settings {
-		value := "false"
-		if on {
-			value = "true"
-		}
-		run(t, s.Dir, "git", "config", name, value)
+	programs, err := programs()
+	if err != nil {
+		t.Fatalf("git --exec-path: %v\n%s", err, programs)
 	}
 	var handler http.Handler = s.authenticated(&cgi.Handler{
-		Path: filepath.Join(strings.TrimSpace(run(t, root, "git", "--exec-path")), "git-http-backend"),
+		Path: filepath.Join(strings.TrimSpace(programs), "git-http-backend"),
 		Env:  []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=" + Username},
 	})
 	if options.Wrap != nil {
@@ -112,6 +114,9 @@ func (s *Server) Protect(t testing.TB, branch string) {
 	t.Helper()
 	hook := "#!/bin/sh\nwhile read old new ref; do\n" +
 		"if [ \"$ref\" = \"refs/heads/" + branch + "\" ]; then echo \"open a pull request for " + branch + "\" >&2; exit 1; fi\ndone\n"
+	if err := os.MkdirAll(filepath.Join(s.Dir, "hooks"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(s.Dir, "hooks", "pre-receive"), []byte(hook), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +146,8 @@ func try(dir, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(),
+		// A server by CGI takes no chunked bodies.
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http.postBuffer", "GIT_CONFIG_VALUE_0=104857600",
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
 		"GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=ann@example.com",
 		"GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=ann@example.com",

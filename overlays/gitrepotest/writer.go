@@ -22,8 +22,6 @@ func NewWriter(t testing.TB, url string) *Writer {
 	t.Helper()
 	w := &Writer{t: t, dir: filepath.Join(t.TempDir(), "clone")}
 	run(t, filepath.Dir(w.dir), "git", "clone", "--quiet", url, w.dir)
-	// A server by CGI takes no chunked bodies.
-	w.Git("config", "http.postBuffer", "104857600")
 	return w
 }
 

@@ -2,6 +2,8 @@ package yamledit
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -47,14 +49,18 @@ func (d *Document) compare(was, is *yaml.Node) error {
 	return nil
 }
 
-// Aliased says whether some alias of the file refers to the node.
-func (d *Document) Aliased(node *yaml.Node) bool {
+// Change sets a value where it differs; an anchored one that others use is
+// refused, for they would change as well.
+func (d *Document) Change(key, node *yaml.Node, value string) error {
+	if node.Value == value && node.ShortTag() == "!!str" {
+		return nil
+	}
 	for _, root := range d.Roots {
 		if aliases(root, node) {
-			return true
+			return d.ErrorAt(node, "the value holds the anchor &%s, and what refers to it would change as well; write the values out", node.Anchor)
 		}
 	}
-	return false
+	return d.SetScalar(key, node, value)
 }
 
 func aliases(at, node *yaml.Node) bool {
@@ -67,4 +73,28 @@ func aliases(at, node *yaml.Node) bool {
 		}
 	}
 	return false
+}
+
+// Follow goes down a JSON Pointer (RFC 6901); key is nil for an element of a
+// list, value for what is not there.
+func Follow(node *yaml.Node, pointer string) (key, value *yaml.Node) {
+	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		step = strings.ReplaceAll(strings.ReplaceAll(step, "~1", "/"), "~0", "~")
+		switch node.Kind {
+		case yaml.MappingNode:
+			key, node = Field(node, step)
+		case yaml.SequenceNode:
+			i, err := strconv.Atoi(step)
+			if err != nil || i < 0 || i >= len(node.Content) {
+				return nil, nil
+			}
+			key, node = nil, node.Content[i]
+		default:
+			return nil, nil
+		}
+		if node == nil {
+			return nil, nil
+		}
+	}
+	return key, node
 }
