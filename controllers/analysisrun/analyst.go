@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/serin-gitops/serin/analysis"
 	"github.com/serin-gitops/serin/analysis/counting"
@@ -93,7 +94,7 @@ func (a *Analyst) Look(ctx context.Context, trial rollout.Trial) (analysis.Verdi
 	defer cancel()
 	record, err := a.open(ctx, trial)
 	if err != nil {
-		return analysis.Verdict{}, err
+		return crashed(trial, err)
 	}
 	if err := record.step(trial); err != nil {
 		return analysis.Verdict{}, err
@@ -107,11 +108,28 @@ func (a *Analyst) Look(ctx context.Context, trial rollout.Trial) (analysis.Verdi
 	if !trial.Serving {
 		verdict = beforeTraffic(verdict)
 	}
-	if err := a.save(ctx, record, verdict, trial.Now); err != nil {
-		a.drop(trial.Rollout)
-		return analysis.Verdict{}, err
+	err = a.save(ctx, record, verdict, trial.Now)
+	if err == nil {
+		return verdict, nil
 	}
-	return verdict, nil
+	a.drop(trial.Rollout)
+	if verdict.Outcome == analysis.Fail {
+		// A record that cannot be written must not keep a bad canary in traffic.
+		log.FromContext(ctx).Error(err, "the failing verdict is not in the record")
+		return verdict, nil
+	}
+	return analysis.Verdict{}, err
+}
+
+// crashed is the verdict where the trial has no record: what can be seen of the
+// pods alone still fails the canary.
+func crashed(trial rollout.Trial, cause error) (analysis.Verdict, error) {
+	limits := workload.Limits{UnreadyLimit: trial.Rollout.Spec.ReadyDeadline.Duration}
+	found := workload.Assess(limits, podStates(trial.Canary), trial.Now)
+	if found.Health != workload.Failed {
+		return analysis.Verdict{}, cause
+	}
+	return analysis.Verdict{Outcome: analysis.Fail, Reason: analysis.Reason(found.Reason), Message: found.Message}, nil
 }
 
 // step tells the judge where the trial is: it starts with the first canary pod

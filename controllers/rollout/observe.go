@@ -53,6 +53,9 @@ func (r *Reconciler) observe(ctx context.Context, ro *v1alpha1.Rollout) (*scene,
 
 func (r *Reconciler) observeWorkload(ctx context.Context, s *scene) error {
 	ro := s.rollout
+	if ro.Spec.WorkloadRef.Kind != kindDeployment {
+		return nil
+	}
 	var d appsv1.Deployment
 	key := client.ObjectKey{Namespace: ro.Namespace, Name: ro.Spec.WorkloadRef.Name}
 	found, err := r.read(ctx, key, &d)

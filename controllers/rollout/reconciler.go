@@ -98,7 +98,7 @@ func (r *Reconciler) reconcile(ctx context.Context, ro *v1alpha1.Rollout) (ctrl.
 	}
 	scene, err := r.observe(ctx, ro)
 	if err != nil {
-		return ctrl.Result{}, err
+		return ctrl.Result{}, r.blind(ctx, ro, err)
 	}
 	now := r.Now().UTC().Truncate(time.Microsecond)
 	scene.snapshot.Verdict = r.judge(ctx, scene, now)
@@ -133,7 +133,7 @@ func (r *Reconciler) refuse(ctx context.Context, ro *v1alpha1.Rollout) (bool, er
 	switch kind := ro.Spec.WorkloadRef.Kind; {
 	case ro.DeletionTimestamp != nil:
 		return false, nil
-	case kind != "Deployment":
+	case kind != kindDeployment:
 		reason = "UnsupportedKind"
 		message = fmt.Sprintf("workloadRef.kind %s is not yet supported: it rolls by itself, and a Promotion waits for its own readiness; name a Deployment", kind)
 	case routed(ro) && r.Gateway == nil:
@@ -147,6 +147,20 @@ func (r *Reconciler) refuse(ctx context.Context, ro *v1alpha1.Rollout) (bool, er
 	status.Stalled(&next.Status.Conditions, ro.Generation, reason, message)
 	_, err := status.Patch(ctx, r.Client, ro, next)
 	return true, err
+}
+
+// blind shows that the rollout cannot be observed.
+func (r *Reconciler) blind(ctx context.Context, ro *v1alpha1.Rollout, cause error) error {
+	var behind errBehind
+	if errors.As(cause, &behind) {
+		return cause
+	}
+	next := ro.DeepCopy()
+	status.Failing(&next.Status.Conditions, ro.Generation, "ObservationFailed", cause.Error())
+	if _, err := status.Patch(ctx, r.Client, ro, next); err != nil {
+		return errors.Join(cause, err)
+	}
+	return cause
 }
 
 // judge asks the analyst about what is on trial. That it cannot be asked holds

@@ -15,6 +15,8 @@ import (
 )
 
 const (
+	kindDeployment = "Deployment"
+
 	armCanary = "canary"
 	managedBy = "app.kubernetes.io/managed-by"
 	manager   = "serin"
