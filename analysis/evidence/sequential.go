@@ -25,10 +25,13 @@ const (
 	// maxLog bounds every accumulated logarithm, so that all stay finite.
 	maxLog = 690
 	// maxWindowLog bounds what one window may add against the canary, about two
-	// failures at 5% weight. Failures within one window may have one cause; a
-	// single burst, before stable has shown any, must not decide. Bounding a bet
-	// from above keeps it a supermartingale.
-	maxWindowLog = 4.5
+	// failures at 5% weight, and unsureWindowLog while stable has shown fewer
+	// than sureFailures failures to learn from. Failures within one window may
+	// have one cause; a single burst must not decide. Bounding a bet from above
+	// keeps it a supermartingale.
+	maxWindowLog    = 4.5
+	unsureWindowLog = 3
+	sureFailures    = 20
 	// firstStake is the part bet on a canary that is bad from the start, the
 	// usual case.
 	firstStake = 0.8
@@ -59,11 +62,14 @@ type Test struct {
 // logarithm by the dispersion factor learned from stable's earlier windows
 // makes it hold for failures that come in bursts.
 func (r State) Observe(t Test, stable, canary Counts) State {
-	factor := r.Dispersion.Factor()
+	factor, most := r.Dispersion.Factor(), maxWindowLog
+	if r.Dispersion.Failures < sureFailures {
+		most = unsureWindowLog
+	}
 	r = r.remember(stable)
 	if stable.Total > 0 && canary.Total > 0 {
 		r.Looks++
-		r.Worse = bet(r.Worse, r.Looks, worseIncrements(t.Tolerance, stable, canary, factor))
+		r.Worse = bet(r.Worse, r.Looks, worseIncrements(t.Tolerance, stable, canary, factor), most)
 		r.Better = accumulate(r.Better, betterIncrements(t.Worse, stable, canary, factor))
 	}
 	if t.Objective > 0 && canary.Total > 0 {
@@ -71,7 +77,7 @@ func (r State) Observe(t Test, stable, canary Counts) State {
 		// measure and the comparison decides alone.
 		if max(r.Recent.Rate(), r.Usual.Rate()) <= t.Objective {
 			r.GuardLooks++
-			r.Guard = bet(r.Guard, r.GuardLooks, guardIncrements(t.Objective, guardGrid, canary, factor))
+			r.Guard = bet(r.Guard, r.GuardLooks, guardIncrements(t.Objective, guardGrid, canary, factor), most)
 		}
 		r.Within = accumulate(r.Within, withinIncrements(t.Objective, canary, factor))
 	}
@@ -88,9 +94,10 @@ func (r State) Observe(t Test, stable, canary Counts) State {
 // as one that was bad from the start, but for the logarithm of its stake.
 // The idea is that of e-detectors: Shin, Ramdas and Rinaldo, E-detectors: a
 // nonparametric framework for sequential change detection (arXiv:2203.03532).
+// No bet wins more than most.
 //
 // One number per alternative suffices: R_t = (R_{t-1} + stake_t) * likelihood ratio.
-func bet(logs []float64, look int64, increments []float64) []float64 {
+func bet(logs []float64, look int64, increments []float64, most float64) []float64 {
 	weight := math.Log(stake(look))
 	next := make([]float64, len(increments))
 	for j, inc := range increments {
@@ -98,7 +105,7 @@ func bet(logs []float64, look int64, increments []float64) []float64 {
 		if look > 1 && j < len(logs) {
 			placed = logAdd(logs[j], weight)
 		}
-		next[j] = clampLog(placed + min(inc, maxWindowLog))
+		next[j] = clampLog(placed + min(inc, most))
 	}
 	return next
 }

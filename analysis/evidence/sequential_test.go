@@ -80,7 +80,7 @@ func TestMixtureOverStarts(t *testing.T) {
 	var products []float64
 	for look := int64(1); look <= 200; look++ {
 		inc := []float64{rng.NormFloat64()}
-		logs = bet(logs, look, inc)
+		logs = bet(logs, look, inc, maxWindowLog)
 		products = append(products, stake(look))
 		want := unplaced(look)
 		for i := range products {
