@@ -259,7 +259,9 @@ func assessRollout(wanted v1alpha1.PromotedWorkload, is live, rollout *v1alpha1.
 	}
 	switch status.Phase {
 	case v1alpha1.RolloutRollingBack, v1alpha1.RolloutRolledBack:
-		if hasImages(status.Canary, wanted.Images) {
+		// Without a failure the trial was only withdrawn: for a newer template, or
+		// because a person resumed the workload.
+		if status.Failure != "" && hasImages(status.Canary, wanted.Images) {
 			workload.State = environments.WorkloadFailed
 			workload.Message = fmt.Sprintf("Rollout %s rolled back: %s", rollout.Name, status.Failure)
 		}
