@@ -36,7 +36,7 @@ type host interface {
 }
 
 func newHost(w *World) host {
-	if w.Profile == sandbox.Full {
+	if w.options.Profile == sandbox.Full { // the cluster may have more parts than were asked for
 		return &gitea{w: w}
 	}
 	return &embedded{w: w}
