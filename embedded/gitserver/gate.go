@@ -10,6 +10,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/serin-gitops/serin/embedded/gitserver/internal/graph"
 )
 
 // gate decides which references a push may move, and moves them. It is used
@@ -101,11 +102,11 @@ func (g *gate) rewritable(branch string) bool {
 func (g *gate) connected(ctx context.Context, hash plumbing.Hash) error {
 	var haves []plumbing.Hash
 	for _, at := range g.refs {
-		if commit, err := peel(g.store, at); err == nil {
+		if commit, err := graph.Peel(g.store, at); err == nil {
 			haves = append(haves, commit)
 		}
 	}
-	_, err := selection{wants: []plumbing.Hash{hash}, haves: haves, verify: true}.objects(ctx, g.store)
+	_, err := graph.Selection{Wants: []plumbing.Hash{hash}, Haves: haves, Verify: true}.Objects(ctx, g.store)
 	return err
 }
 
@@ -115,8 +116,7 @@ func (g *gate) fastForward(ctx context.Context, command *packp.Command) bool {
 	if command.Name.IsTag() {
 		return false
 	}
-	walk := &negotiation{store: g.store}
-	reached, err := walk.reaches(ctx, command.New, setOf([]plumbing.Hash{command.Old}))
+	reached, err := graph.Reaches(ctx, g.store, command.New, graph.SetOf([]plumbing.Hash{command.Old}))
 	return err == nil && reached
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/serin-gitops/serin/embedded/gitserver/internal/graph"
 )
 
 // negotiation finds the commits that both sides have, from the client's haves.
@@ -103,40 +104,16 @@ func (n *negotiation) flush(ctx context.Context, detailed bool) (bool, error) {
 
 // enough says whether every wanted commit reaches a common one.
 func (n *negotiation) enough(ctx context.Context) (bool, error) {
-	common := setOf(n.common)
+	common := graph.SetOf(n.common)
 	for _, want := range n.ask.wants {
-		start, err := peel(n.store, want)
+		start, err := graph.Peel(n.store, want)
 		if err != nil {
 			return false, nil //nolint:nilerr // a tree or blob reaches no commit
 		}
-		reached, err := n.reaches(ctx, start, common)
+		reached, err := graph.Reaches(ctx, n.store, start, common)
 		if err != nil || !reached {
 			return false, err
 		}
 	}
 	return true, nil
-}
-
-func (n *negotiation) reaches(ctx context.Context, start plumbing.Hash, common hashes) (bool, error) {
-	seen, next := hashes{}, []plumbing.Hash{start}
-	for len(next) > 0 {
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		hash := next[0]
-		next = next[1:]
-		if common.has(hash) {
-			return true, nil
-		}
-		if seen.has(hash) {
-			continue
-		}
-		seen[hash] = struct{}{}
-		commit, err := object.GetCommit(n.store, hash)
-		if err != nil {
-			return false, err
-		}
-		next = append(next, commit.ParentHashes...)
-	}
-	return false, nil
 }

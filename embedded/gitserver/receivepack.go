@@ -75,7 +75,7 @@ func (s *Server) announce(moved []*packp.Command, call request) {
 		if s.options.OnPush != nil {
 			s.options.OnPush(push)
 		}
-		s.hooks.enqueue(push)
+		s.hooks.Enqueue(push)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/serin-gitops/serin/embedded/gitserver/internal/hook"
 )
 
 // tip is what a branch is at on the server, empty where it is not there.
@@ -23,71 +24,73 @@ func (s served) tip(t *testing.T, branch string) string {
 	return id
 }
 
+// refusedPushes are pushes that must change nothing.
+var refusedPushes = []struct {
+	name    string
+	options func(*Options)
+	// prepare returns the arguments of git push.
+	prepare func(t *testing.T, dir string) []string
+	says    string
+}{{
+	name: "history of main rewritten",
+	prepare: func(t *testing.T, dir string) []string {
+		mustGit(t, dir, "reset", "-q", "--hard", "HEAD~1")
+		commit(t, dir, "other", "o")
+		return []string{"--force", "origin", "main"}
+	},
+	says: "non-fast-forward",
+}, {
+	name: "behind, with an expectation that is out of date",
+	prepare: func(t *testing.T, dir string) []string {
+		mustGit(t, dir, "push", "-q", "origin", "main:serin/p")
+		commit(t, dir, "other", "o")
+		return []string{"--force-with-lease=serin/p:" + mustGit(t, dir, "rev-parse", "HEAD~2"), "origin", "main:serin/p"}
+	},
+	says: "stale info",
+}, {
+	name:    "protected branch",
+	options: func(o *Options) { o.Protected = []string{"release-*"} },
+	prepare: func(t *testing.T, dir string) []string { return []string{"origin", "main:release-1"} },
+	says:    "protected branch",
+}, {
+	name: "a name that is no branch",
+	prepare: func(t *testing.T, dir string) []string {
+		return []string{"origin", "main:refs/secret/x"}
+	},
+	says: "not a branch",
+}, {
+	name:    "the current branch deleted",
+	prepare: func(t *testing.T, dir string) []string { return []string{"origin", ":main"} },
+	says:    "current branch",
+}, {
+	name: "a tag moved",
+	prepare: func(t *testing.T, dir string) []string {
+		mustGit(t, dir, "push", "-q", "origin", "main~1:refs/tags/v1")
+		return []string{"--force", "origin", "main:refs/tags/v1"}
+	},
+	says: "non-fast-forward",
+}, {
+	name: "one of an atomic pair refused",
+	prepare: func(t *testing.T, dir string) []string {
+		mustGit(t, dir, "reset", "-q", "--hard", "HEAD~1")
+		commit(t, dir, "other", "o")
+		return []string{"--atomic", "--force", "origin", "main", "main:feature"}
+	},
+	says: "atomic",
+}, {
+	name:    "more than the bound",
+	options: func(o *Options) { o.MaxPushBytes = 1 << 20 },
+	prepare: func(t *testing.T, dir string) []string {
+		noise := make([]byte, 4<<20)
+		_, _ = rand.Read(noise)
+		commit(t, dir, "noise", string(noise))
+		return []string{"origin", "main"}
+	},
+	says: "",
+}}
+
 func TestRefusedPushes(t *testing.T) {
-	tests := []struct {
-		name    string
-		options func(*Options)
-		// prepare returns the arguments of git push.
-		prepare func(t *testing.T, dir string) []string
-		says    string
-	}{{
-		name: "history of main rewritten",
-		prepare: func(t *testing.T, dir string) []string {
-			mustGit(t, dir, "reset", "-q", "--hard", "HEAD~1")
-			commit(t, dir, "other", "o")
-			return []string{"--force", "origin", "main"}
-		},
-		says: "non-fast-forward",
-	}, {
-		name: "behind, with an expectation that is out of date",
-		prepare: func(t *testing.T, dir string) []string {
-			mustGit(t, dir, "push", "-q", "origin", "main:serin/p")
-			commit(t, dir, "other", "o")
-			return []string{"--force-with-lease=serin/p:" + mustGit(t, dir, "rev-parse", "HEAD~2"), "origin", "main:serin/p"}
-		},
-		says: "stale info",
-	}, {
-		name:    "protected branch",
-		options: func(o *Options) { o.Protected = []string{"release-*"} },
-		prepare: func(t *testing.T, dir string) []string { return []string{"origin", "main:release-1"} },
-		says:    "protected branch",
-	}, {
-		name: "a name that is no branch",
-		prepare: func(t *testing.T, dir string) []string {
-			return []string{"origin", "main:refs/secret/x"}
-		},
-		says: "not a branch",
-	}, {
-		name:    "the current branch deleted",
-		prepare: func(t *testing.T, dir string) []string { return []string{"origin", ":main"} },
-		says:    "current branch",
-	}, {
-		name: "a tag moved",
-		prepare: func(t *testing.T, dir string) []string {
-			mustGit(t, dir, "push", "-q", "origin", "main~1:refs/tags/v1")
-			return []string{"--force", "origin", "main:refs/tags/v1"}
-		},
-		says: "non-fast-forward",
-	}, {
-		name: "one of an atomic pair refused",
-		prepare: func(t *testing.T, dir string) []string {
-			mustGit(t, dir, "reset", "-q", "--hard", "HEAD~1")
-			commit(t, dir, "other", "o")
-			return []string{"--atomic", "--force", "origin", "main", "main:feature"}
-		},
-		says: "atomic",
-	}, {
-		name:    "more than the bound",
-		options: func(o *Options) { o.MaxPushBytes = 1 << 20 },
-		prepare: func(t *testing.T, dir string) []string {
-			noise := make([]byte, 4<<20)
-			_, _ = rand.Read(noise)
-			commit(t, dir, "noise", string(noise))
-			return []string{"origin", "main"}
-		},
-		says: "",
-	}}
-	for _, test := range tests {
+	for _, test := range refusedPushes {
 		t.Run(test.name, func(t *testing.T) {
 			s, dir := seeded(t, test.options)
 			main := s.tip(t, "main")
@@ -259,22 +262,22 @@ func TestPushIsAnnounced(t *testing.T) {
 		o.Webhooks = []Webhook{{URL: receiver.URL + "/hooks/token", Secret: "hush"}}
 	})
 	got := <-deliveries
-	var event pushEvent
+	var event hook.Event
 	if err := json.Unmarshal(got.body, &event); err != nil {
 		t.Fatal(err)
 	}
 	url := s.url + "/acme/deploy.git"
 	tip := mustGit(t, dir, "rev-parse", "HEAD")
 	zero := strings.Repeat("0", 40)
-	want := pushEvent{
+	want := hook.Event{
 		Ref: "refs/heads/main", Before: zero, After: tip,
-		Repository: eventRepository{Name: "deploy", FullName: "acme/deploy", CloneURL: url, HTMLURL: s.url + "/acme/deploy"},
-		Pusher:     eventUser{Login: "ci"},
+		Repository: hook.EventRepository{Name: "deploy", FullName: "acme/deploy", CloneURL: url, HTMLURL: s.url + "/acme/deploy"},
+		Pusher:     hook.EventUser{Login: "ci"},
 	}
 	if diff := cmp.Diff(want, event); diff != "" {
 		t.Errorf("payload (-want +got):\n%s", diff)
 	}
-	if got.event != "push" || got.signature != sign("hush", got.body) {
+	if got.event != "push" || got.signature != hook.Sign("hush", got.body) {
 		t.Errorf("event %q, signature %q", got.event, got.signature)
 	}
 	wantPushes := []Push{{Repository: "acme/deploy", URL: url, Ref: "refs/heads/main", Before: zero, After: tip, Pusher: "ci"}}

@@ -25,6 +25,7 @@ import (
 	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/serin-gitops/serin/embedded/gitserver/internal/hook"
 )
 
 // Defaults of Options.
@@ -49,28 +50,11 @@ type User struct {
 }
 
 // Push says that one reference of a repository has moved.
-type Push struct {
-	// Repository is the name without ".git", such as "acme/deploy".
-	Repository string
-	// URL is where the repository is cloned from.
-	URL string
-	// Ref is the full name of the reference, such as "refs/heads/main".
-	Ref string
-	// Before and After are commits; all zeros where the reference was not
-	// there before, or is gone after.
-	Before, After string
-	// Pusher is the user's name, empty where nobody is asked for one.
-	Pusher string
-}
+type Push = hook.Push
 
-// Branch is the branch that moved; empty for a tag.
-func (p Push) Branch() string {
-	branch, found := strings.CutPrefix(p.Ref, "refs/heads/")
-	if !found {
-		return ""
-	}
-	return branch
-}
+// Webhook is told of every push by an HTTP POST in the form of Gitea's push
+// event.
+type Webhook = hook.Webhook
 
 // Options of a Server. Dir is required; the zero value of every other field is
 // usable.
@@ -112,7 +96,7 @@ type Options struct {
 // Server is an http.Handler; New makes one, Close ends it.
 type Server struct {
 	options Options
-	hooks   *dispatcher
+	hooks   *hook.Dispatcher
 	slots   chan struct{}
 
 	mutex     sync.Mutex
@@ -155,7 +139,7 @@ func New(options Options) (*Server, error) {
 	}
 	return &Server{
 		options: options,
-		hooks:   newDispatcher(options.Webhooks, options.Log),
+		hooks:   hook.NewDispatcher(options.Webhooks, options.Log),
 		slots:   make(chan struct{}, options.MaxConcurrent),
 		locks:   map[string]*sync.Mutex{},
 
@@ -180,7 +164,7 @@ func (s *Server) protectedPatterns() []string {
 
 // Close stops the delivery of webhooks; what is being delivered is given until
 // ctx ends.
-func (s *Server) Close(ctx context.Context) error { return s.hooks.close(ctx) }
+func (s *Server) Close(ctx context.Context) error { return s.hooks.Close(ctx) }
 
 // Create makes an empty repository; one that is there already is no error.
 func (s *Server) Create(name string) error {
@@ -201,6 +185,11 @@ func validName(name string) bool {
 // path is the repository's directory.
 func (s *Server) path(name string) string {
 	return filepath.Join(s.options.Dir, filepath.FromSlash(name)+".git")
+}
+
+// cloneURL is the repository's address.
+func (s *Server) cloneURL(name string) string {
+	return strings.TrimSuffix(s.options.BaseURL, "/") + "/" + name + ".git"
 }
 
 // lock serialises what moves references of one repository.

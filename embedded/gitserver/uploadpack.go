@@ -13,8 +13,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/serin-gitops/serin/embedded/gitserver/internal/graph"
 )
 
 // protocolError says that a client does not speak the protocol, or asks for
@@ -51,7 +51,7 @@ func uploadPack(ctx context.Context, w io.Writer, body io.Reader, store *filesys
 			return pktline.NewEncoder(w).Encodef("ERR upload-pack: not our ref %s\n", want)
 		}
 	}
-	choice := selection{wants: ask.wants, shallow: ask.shallow, noBlobs: ask.noBlobs}
+	choice := graph.Selection{Wants: ask.wants, Shallow: ask.shallow, NoBlobs: ask.noBlobs}
 	if ask.depth > 0 {
 		if choice, err = sendShallow(w, store, ask, choice); err != nil {
 			return err
@@ -62,12 +62,12 @@ func uploadPack(ctx context.Context, w io.Writer, body io.Reader, store *filesys
 	if err != nil || !ready {
 		return err
 	}
-	choice.haves = talk.common
+	choice.Haves = talk.common
 	return sendPack(ctx, w, store, ask, choice)
 }
 
 // sendPack selects the objects and streams them, in the side band where asked.
-func sendPack(ctx context.Context, w io.Writer, store *filesystem.Storage, ask fetch, choice selection) error {
+func sendPack(ctx context.Context, w io.Writer, store *filesystem.Storage, ask fetch, choice graph.Selection) error {
 	var band *sideband.Muxer
 	switch {
 	case ask.caps.Supports(capability.Sideband64k):
@@ -75,15 +75,15 @@ func sendPack(ctx context.Context, w io.Writer, store *filesystem.Storage, ask f
 	case ask.caps.Supports(capability.Sideband):
 		band = sideband.NewMuxer(sideband.Sideband, w)
 	}
-	list, err := choice.objects(ctx, store)
+	list, err := choice.Objects(ctx, store)
 	if band == nil {
 		if err != nil {
 			return err
 		}
-		return writePack(ctx, w, store, list)
+		return graph.WritePack(ctx, w, store, list)
 	}
 	if err == nil {
-		err = writePack(ctx, band, store, list)
+		err = graph.WritePack(ctx, band, store, list)
 	}
 	if err != nil {
 		_, told := band.WriteChannel(sideband.ErrorMessage, []byte("the server cannot read its repository\n"))
@@ -93,21 +93,21 @@ func sendPack(ctx context.Context, w io.Writer, store *filesystem.Storage, ask f
 }
 
 // sendShallow tells the client where its history will end.
-func sendShallow(w io.Writer, store *filesystem.Storage, ask fetch, choice selection) (selection, error) {
+func sendShallow(w io.Writer, store *filesystem.Storage, ask fetch, choice graph.Selection) (graph.Selection, error) {
 	var commits []plumbing.Hash
 	for _, want := range ask.wants {
-		if commit, err := peel(store, want); err == nil {
+		if commit, err := graph.Peel(store, want); err == nil {
 			commits = append(commits, commit)
 		}
 	}
-	cut, inside, err := boundary(store, commits, ask.depth)
+	cut, inside, err := graph.Boundary(store, commits, ask.depth)
 	if err != nil {
 		return choice, err
 	}
 	out := pktline.NewEncoder(w)
-	already, ends := setOf(ask.shallow), setOf(cut)
+	already, ends := graph.SetOf(ask.shallow), graph.SetOf(cut)
 	for _, hash := range cut {
-		if already.has(hash) {
+		if already.Has(hash) {
 			continue
 		}
 		if err := out.Encodef("shallow %s", hash); err != nil {
@@ -115,7 +115,7 @@ func sendShallow(w io.Writer, store *filesystem.Storage, ask fetch, choice selec
 		}
 	}
 	for _, hash := range ask.shallow {
-		if !inside.has(hash) || ends.has(hash) {
+		if !inside.Has(hash) || ends.Has(hash) {
 			continue
 		}
 		if err := out.Encodef("unshallow %s", hash); err != nil {
@@ -126,23 +126,10 @@ func sendShallow(w io.Writer, store *filesystem.Storage, ask fetch, choice selec
 			return choice, fmt.Errorf("commit %s: %w", hash, err)
 		}
 		// What was below the old end is now asked for.
-		choice.wants = append(choice.wants, commit.ParentHashes...)
+		choice.Wants = append(choice.Wants, commit.ParentHashes...)
 	}
-	choice.cut = cut
+	choice.Cut = cut
 	return choice, out.Flush()
-}
-
-// peel follows tags to a commit.
-func peel(store storer.EncodedObjectStorer, hash plumbing.Hash) (plumbing.Hash, error) {
-	for {
-		tag, err := object.GetTag(store, hash)
-		if err != nil {
-			break
-		}
-		hash = tag.Target
-	}
-	_, err := object.GetCommit(store, hash)
-	return hash, err
 }
 
 // parseFetch reads wants, shallow commits, depth and filter, up to the flush.

@@ -1,4 +1,4 @@
-package gitserver
+package graph
 
 import (
 	"context"
@@ -13,38 +13,39 @@ import (
 // with.
 const maxBases = 4
 
-// selection is what one side asks for and what it says that it has.
-type selection struct {
-	// wants are commits, tags, trees or blobs; haves are commits.
-	wants, haves []plumbing.Hash
-	// shallow are the roots of the other side's history.
-	shallow []plumbing.Hash
-	// cut are the roots that its history shall have; nil is all of it.
-	cut []plumbing.Hash
-	// noBlobs leaves out blobs that are not themselves wanted.
-	noBlobs bool
-	// verify asks that all that is selected is there.
-	verify bool
+// Selection is what one side asks for and what it says that it has.
+type Selection struct {
+	// Wants are commits, tags, trees or blobs; Haves are commits.
+	Wants, Haves []plumbing.Hash
+	// Shallow are the roots of the other side's history.
+	Shallow []plumbing.Hash
+	// Cut are the roots that its history shall have; nil is all of it.
+	Cut []plumbing.Hash
+	// NoBlobs leaves out blobs that are not themselves wanted.
+	NoBlobs bool
+	// Verify asks that all that is selected is there.
+	Verify bool
 }
 
-// objects lists what to send, each object once.
-func (s selection) objects(ctx context.Context, store storer.EncodedObjectStorer) ([]plumbing.Hash, error) {
-	collect := &objects{store: store, noBlobs: s.noBlobs, verify: s.verify, seen: hashes{}}
+// Objects lists what to send, each object once. An object that is missing is
+// an error.
+func (s Selection) Objects(ctx context.Context, store storer.EncodedObjectStorer) ([]plumbing.Hash, error) {
+	collect := &objects{store: store, noBlobs: s.NoBlobs, verify: s.Verify, seen: Set{}}
 	commits, err := s.addWants(ctx, collect)
 	if err != nil {
 		return nil, err
 	}
-	walk := &history{store: store, cutWanted: setOf(s.cut), cutHad: setOf(s.shallow)}
-	missing, err := walk.missing(ctx, commits, s.haves)
+	walk := &history{store: store, cutWanted: SetOf(s.Cut), cutHad: SetOf(s.Shallow)}
+	missing, err := walk.missing(ctx, commits, s.Haves)
 	if err != nil {
 		return nil, err
 	}
-	sent := hashes{}
+	sent := Set{}
 	for _, commit := range missing {
 		sent[commit.Hash] = struct{}{}
 	}
 	for _, commit := range missing {
-		bases, err := s.bases(store, commit, func(h plumbing.Hash) bool { return sent.has(h) || walk.known(h) })
+		bases, err := s.bases(store, commit, func(h plumbing.Hash) bool { return sent.Has(h) || walk.known(h) })
 		if err != nil {
 			return nil, err
 		}
@@ -57,9 +58,9 @@ func (s selection) objects(ctx context.Context, store storer.EncodedObjectStorer
 }
 
 // addWants collects wanted tags, trees and blobs, and returns the commits.
-func (s selection) addWants(ctx context.Context, collect *objects) ([]plumbing.Hash, error) {
+func (s Selection) addWants(ctx context.Context, collect *objects) ([]plumbing.Hash, error) {
 	var commits []plumbing.Hash
-	for _, want := range s.wants {
+	for _, want := range s.Wants {
 		found, err := collect.store.EncodedObject(plumbing.AnyObject, want)
 		if err != nil {
 			return nil, fmt.Errorf("object %s: %w", want, err)
@@ -91,7 +92,7 @@ func (s selection) addWants(ctx context.Context, collect *objects) ([]plumbing.H
 // bases are trees that the other side has, or is sent, and that resemble the
 // commit's: its parents', or of one whose parents it does not have those of
 // the haves.
-func (s selection) bases(store storer.EncodedObjectStorer, commit *object.Commit, known func(plumbing.Hash) bool) ([]*object.Tree, error) {
+func (s Selection) bases(store storer.EncodedObjectStorer, commit *object.Commit, known func(plumbing.Hash) bool) ([]*object.Tree, error) {
 	var near []plumbing.Hash
 	for _, parent := range commit.ParentHashes {
 		if known(parent) {
@@ -99,7 +100,7 @@ func (s selection) bases(store storer.EncodedObjectStorer, commit *object.Commit
 		}
 	}
 	if len(near) == 0 {
-		near = s.haves[:min(len(s.haves), maxBases)]
+		near = s.Haves[:min(len(s.Haves), maxBases)]
 	}
 	var trees []*object.Tree
 	for _, hash := range near {

@@ -1,4 +1,4 @@
-package gitserver
+package graph
 
 import (
 	"compress/zlib"
@@ -12,9 +12,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/storer"
 )
 
-// writePack writes the objects as a pack (gitformat-pack(5), version 2) without
+// WritePack writes the objects as a pack (gitformat-pack(5), version 2) without
 // deltas, one object in memory at a time; go-git's encoder holds all of them.
-func writePack(ctx context.Context, w io.Writer, store storer.EncodedObjectStorer, list []plumbing.Hash) error {
+func WritePack(ctx context.Context, w io.Writer, store storer.EncodedObjectStorer, list []plumbing.Hash) error {
 	sum := sha1.New() //nolint:gosec // as above
 	out := io.MultiWriter(w, sum)
 	header := binary.BigEndian.AppendUint32([]byte("PACK"), 2)

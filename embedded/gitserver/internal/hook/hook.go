@@ -1,4 +1,5 @@
-package gitserver
+// Package hook tells others of pushes by HTTP.
+package hook
 
 import (
 	"bytes"
@@ -27,6 +28,30 @@ const (
 	hookTimeout = 10 * time.Second
 )
 
+// Push says that one reference of a repository has moved.
+type Push struct {
+	// Repository is the name without ".git", such as "acme/deploy".
+	Repository string
+	// URL is where the repository is cloned from.
+	URL string
+	// Ref is the full name of the reference, such as "refs/heads/main".
+	Ref string
+	// Before and After are commits; all zeros where the reference was not
+	// there before, or is gone after.
+	Before, After string
+	// Pusher is the user's name, empty where nobody is asked for one.
+	Pusher string
+}
+
+// Branch is the branch that moved; empty for a tag.
+func (p Push) Branch() string {
+	branch, found := strings.CutPrefix(p.Ref, "refs/heads/")
+	if !found {
+		return ""
+	}
+	return branch
+}
+
 // Webhook is told of every push by an HTTP POST with the body and headers of
 // Gitea's push event
 // (https://docs.gitea.com/usage/repository/webhooks).
@@ -37,28 +62,30 @@ type Webhook struct {
 	Secret string
 }
 
-// pushEvent is the part of Gitea's payload that Serin and others read.
-type pushEvent struct {
+// Event is the part of Gitea's payload that Serin and others read.
+type Event struct {
 	Ref        string          `json:"ref"`
 	Before     string          `json:"before"`
 	After      string          `json:"after"`
-	Repository eventRepository `json:"repository"`
-	Pusher     eventUser       `json:"pusher"`
+	Repository EventRepository `json:"repository"`
+	Pusher     EventUser       `json:"pusher"`
 }
 
-type eventRepository struct {
+// EventRepository is the repository of an Event.
+type EventRepository struct {
 	Name     string `json:"name"`
 	FullName string `json:"full_name"`
 	CloneURL string `json:"clone_url"`
 	HTMLURL  string `json:"html_url"`
 }
 
-type eventUser struct {
+// EventUser is who pushed.
+type EventUser struct {
 	Login string `json:"login"`
 }
 
-// dispatcher delivers webhooks one after the other, in the order of pushes.
-type dispatcher struct {
+// Dispatcher delivers webhooks one after the other, in the order of pushes.
+type Dispatcher struct {
 	hooks  []Webhook
 	log    *slog.Logger
 	client *http.Client
@@ -70,7 +97,8 @@ type dispatcher struct {
 	queue  chan Push
 }
 
-func newDispatcher(hooks []Webhook, log *slog.Logger) *dispatcher {
+// NewDispatcher starts to deliver to hooks; Close ends it.
+func NewDispatcher(hooks []Webhook, log *slog.Logger) *Dispatcher {
 	retry := retryablehttp.NewClient()
 	retry.Logger = nil
 	// The last answer is reported by its status; the default error would
@@ -81,7 +109,7 @@ func newDispatcher(hooks []Webhook, log *slog.Logger) *dispatcher {
 	retry.RetryWaitMax = 5 * time.Second
 	retry.HTTPClient.Timeout = hookTimeout
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &dispatcher{
+	d := &Dispatcher{
 		hooks: hooks, log: log, client: retry.StandardClient(),
 		cancel: cancel, done: make(chan struct{}), queue: make(chan Push, hookQueue),
 	}
@@ -89,7 +117,7 @@ func newDispatcher(hooks []Webhook, log *slog.Logger) *dispatcher {
 	return d
 }
 
-func (d *dispatcher) run(ctx context.Context) {
+func (d *Dispatcher) run(ctx context.Context) {
 	defer close(d.done)
 	for push := range d.queue {
 		for _, hook := range d.hooks {
@@ -100,9 +128,9 @@ func (d *dispatcher) run(ctx context.Context) {
 	}
 }
 
-// enqueue never blocks a push: with a full queue the webhook is lost, and the
+// Enqueue never blocks a push: with a full queue the webhook is lost, and the
 // receiver's own polling finds the push later.
-func (d *dispatcher) enqueue(push Push) {
+func (d *Dispatcher) Enqueue(push Push) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	if d.closed || len(d.hooks) == 0 {
@@ -115,8 +143,8 @@ func (d *dispatcher) enqueue(push Push) {
 	}
 }
 
-// close delivers what waits until ctx ends.
-func (d *dispatcher) close(ctx context.Context) error {
+// Close delivers what waits until ctx ends.
+func (d *Dispatcher) Close(ctx context.Context) error {
 	d.mutex.Lock()
 	if !d.closed {
 		d.closed = true
@@ -132,15 +160,15 @@ func (d *dispatcher) close(ctx context.Context) error {
 	}
 }
 
-func (d *dispatcher) deliver(ctx context.Context, hook Webhook, push Push) error {
+func (d *Dispatcher) deliver(ctx context.Context, hook Webhook, push Push) error {
 	name := push.Repository[strings.LastIndex(push.Repository, "/")+1:]
-	body, err := json.Marshal(pushEvent{
+	body, err := json.Marshal(Event{
 		Ref: push.Ref, Before: push.Before, After: push.After,
-		Repository: eventRepository{
+		Repository: EventRepository{
 			Name: name, FullName: push.Repository,
 			CloneURL: push.URL, HTMLURL: strings.TrimSuffix(push.URL, ".git"),
 		},
-		Pusher: eventUser{Login: push.Pusher},
+		Pusher: EventUser{Login: push.Pusher},
 	})
 	if err != nil {
 		return err
@@ -153,7 +181,7 @@ func (d *dispatcher) deliver(ctx context.Context, hook Webhook, push Push) error
 	request.Header.Set("X-Gitea-Event", "push")
 	request.Header.Set("X-Gitea-Delivery", rand.Text())
 	if hook.Secret != "" {
-		request.Header.Set("X-Gitea-Signature", sign(hook.Secret, body))
+		request.Header.Set("X-Gitea-Signature", Sign(hook.Secret, body))
 	}
 	answer, err := d.client.Do(request)
 	if err != nil {
@@ -169,8 +197,8 @@ func (d *dispatcher) deliver(ctx context.Context, hook Webhook, push Push) error
 	return nil
 }
 
-// sign is the HMAC-SHA256 of body in hexadecimal digits.
-func sign(secret string, body []byte) string {
+// Sign is the HMAC-SHA256 of body in hexadecimal digits.
+func Sign(secret string, body []byte) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
 	return hex.EncodeToString(mac.Sum(nil))
@@ -194,9 +222,4 @@ func hostOf(address string) string {
 		return ""
 	}
 	return parsed.Host
-}
-
-// cloneURL is the repository's address.
-func (s *Server) cloneURL(name string) string {
-	return strings.TrimSuffix(s.options.BaseURL, "/") + "/" + name + ".git"
 }

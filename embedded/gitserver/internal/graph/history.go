@@ -1,4 +1,6 @@
-package gitserver
+// Package graph walks the commits and trees of a Git repository: what one side
+// has to send another, and as which pack.
+package graph
 
 import (
 	"container/heap"
@@ -11,18 +13,20 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/storer"
 )
 
-// hashes is a set of object ids.
-type hashes map[plumbing.Hash]struct{}
+// Set is a set of object ids.
+type Set map[plumbing.Hash]struct{}
 
-func setOf(list []plumbing.Hash) hashes {
-	set := make(hashes, len(list))
+// SetOf makes a Set of a list.
+func SetOf(list []plumbing.Hash) Set {
+	set := make(Set, len(list))
 	for _, h := range list {
 		set[h] = struct{}{}
 	}
 	return set
 }
 
-func (s hashes) has(h plumbing.Hash) bool { _, found := s[h]; return found }
+// Has says whether h is in the set.
+func (s Set) Has(h plumbing.Hash) bool { _, found := s[h]; return found }
 
 // mark says from which side a commit was reached.
 type mark uint8
@@ -53,7 +57,7 @@ func (q *queue) Pop() any {
 type history struct {
 	store storer.EncodedObjectStorer
 	// cutWanted and cutHad end a side: their parents are not on it.
-	cutWanted, cutHad hashes
+	cutWanted, cutHad Set
 
 	marks map[plumbing.Hash]mark
 	queue queue
@@ -87,7 +91,7 @@ func (h *history) missing(ctx context.Context, wants, haves []plumbing.Hash) ([]
 			found = append(found, commit)
 			cut = h.cutWanted
 		}
-		if cut.has(commit.Hash) {
+		if cut.Has(commit.Hash) {
 			continue
 		}
 		if side&had != 0 {
@@ -144,16 +148,16 @@ func (h *history) only(found []*object.Commit) []*object.Commit {
 // known says whether the other side has a commit with all that it needs.
 func (h *history) known(hash plumbing.Hash) bool { return h.marks[hash]&had != 0 }
 
-// boundary returns the commits at depth, counted from 1 at the wants, that have
+// Boundary returns the commits at depth, counted from 1 at the wants, that have
 // parents: the other side is to treat them as roots (git's "shallow"); inside
 // holds every commit down to there.
-func boundary(store storer.EncodedObjectStorer, wants []plumbing.Hash, depth int) (cut []plumbing.Hash, inside hashes, err error) {
-	inside = hashes{}
+func Boundary(store storer.EncodedObjectStorer, wants []plumbing.Hash, depth int) (cut []plumbing.Hash, inside Set, err error) {
+	inside = Set{}
 	level := wants
 	for n := 1; len(level) > 0 && n <= depth; n++ {
 		var next []plumbing.Hash
 		for _, hash := range level {
-			if inside.has(hash) {
+			if inside.Has(hash) {
 				continue
 			}
 			commit, err := object.GetCommit(store, hash)
@@ -171,6 +175,44 @@ func boundary(store storer.EncodedObjectStorer, wants []plumbing.Hash, depth int
 	return cut, inside, nil
 }
 
+// Peel follows tags to a commit.
+func Peel(store storer.EncodedObjectStorer, hash plumbing.Hash) (plumbing.Hash, error) {
+	for {
+		tag, err := object.GetTag(store, hash)
+		if err != nil {
+			break
+		}
+		hash = tag.Target
+	}
+	_, err := object.GetCommit(store, hash)
+	return hash, err
+}
+
+// Reaches says whether start or one of its ancestors is in targets.
+func Reaches(ctx context.Context, store storer.EncodedObjectStorer, start plumbing.Hash, targets Set) (bool, error) {
+	seen, next := Set{}, []plumbing.Hash{start}
+	for len(next) > 0 {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		hash := next[0]
+		next = next[1:]
+		if targets.Has(hash) {
+			return true, nil
+		}
+		if seen.Has(hash) {
+			continue
+		}
+		seen[hash] = struct{}{}
+		commit, err := object.GetCommit(store, hash)
+		if err != nil {
+			return false, err
+		}
+		next = append(next, commit.ParentHashes...)
+	}
+	return false, nil
+}
+
 // objects collects what to send of commits: each commit, and of its tree what
 // differs from trees that the other side has.
 type objects struct {
@@ -179,12 +221,12 @@ type objects struct {
 	noBlobs bool
 	// verify asks of every blob that it is there.
 	verify bool
-	seen   hashes
+	seen   Set
 	list   []plumbing.Hash
 }
 
 func (o *objects) add(hash plumbing.Hash) bool {
-	if o.seen.has(hash) {
+	if o.seen.Has(hash) {
 		return false
 	}
 	o.seen[hash] = struct{}{}
