@@ -81,7 +81,7 @@ func (s server) host(t *testing.T, name, token string) *gitea.Host {
 	return host
 }
 
-func TestConformance(t *testing.T) {
+func TestE2EConformance(t *testing.T) {
 	s := connect(t)
 	forgetest.Run(t, func(t *testing.T) forgetest.Fixture {
 		name := s.repository(t)
@@ -95,7 +95,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func TestLabels(t *testing.T) {
+func TestE2ELabels(t *testing.T) {
 	s := connect(t)
 	name := s.repository(t)
 	work := forgetest.NewWorkCopy(t, s.cloneURL(name), s.user, s.token, "main")
@@ -120,7 +120,7 @@ func TestLabels(t *testing.T) {
 }
 
 // TestRepositoryConformance runs Serin's own Git client against Gitea.
-func TestRepositoryConformance(t *testing.T) {
+func TestE2ERepositoryConformance(t *testing.T) {
 	s := connect(t)
 	gitrepotest.Run(t, func(t *testing.T) gitrepotest.Fixture {
 		name := s.repository(t)
