@@ -20,7 +20,10 @@ import (
 
 	"github.com/serin-gitops/serin/e2e/bench/figure"
 	"github.com/serin-gitops/serin/e2e/bench/judge"
+	"github.com/serin-gitops/serin/e2e/bench/plots"
 	"github.com/serin-gitops/serin/e2e/bench/promotion"
+	"github.com/serin-gitops/serin/e2e/bench/rest"
+	"github.com/serin-gitops/serin/e2e/sandbox"
 )
 
 func main() {
@@ -40,6 +43,8 @@ type options struct {
 	runs  int
 	files int
 	times int
+	// profile of the sandbox that rest and memory are measured in.
+	profile string
 }
 
 // part is a group of figures that is measured on its own.
@@ -51,6 +56,8 @@ type part struct {
 var parts = []part{
 	{"git", measureGit},
 	{"analysis", measureAnalysis},
+	{"rest", measureWorld},
+	{"memory", measureWorld},
 }
 
 func command() *cobra.Command {
@@ -73,7 +80,8 @@ func command() *cobra.Command {
 	flags.IntVar(&o.runs, "runs", judge.Runs, "simulated runs of each cell")
 	flags.IntVar(&o.files, "files", 50000, "files in the repository that is promoted into")
 	flags.IntVar(&o.times, "times", 9, "promotions that are timed")
-	cmd.AddCommand(promoteCommand(), sourceCommand())
+	flags.StringVar(&o.profile, "profile", string(sandbox.Light), "the sandbox: light, or full for Gitea, Flux and Traefik")
+	cmd.AddCommand(plotsCommand(), promoteCommand(), sourceCommand())
 	return cmd
 }
 
@@ -85,7 +93,8 @@ func run(ctx context.Context, o options) error {
 	}
 	var figures []figure.Figure
 	for _, p := range parts {
-		if !slices.Contains(o.only, p.name) {
+		// One world serves both.
+		if !slices.Contains(o.only, p.name) || p.name == "memory" && slices.Contains(o.only, "rest") {
 			continue
 		}
 		fmt.Printf("== %s\n", p.name)
@@ -117,6 +126,13 @@ func measureAnalysis(ctx context.Context, o options) ([]figure.Figure, error) {
 	return judge.Measure(ctx, judge.Options{Runs: o.runs, Progress: os.Stdout, Source: startSource})
 }
 
+func measureWorld(ctx context.Context, o options) ([]figure.Figure, error) {
+	return rest.Measure(ctx, rest.Options{
+		Profile: sandbox.Profile(o.profile), Rest: slices.Contains(o.only, "rest"), Memory: slices.Contains(o.only, "memory"),
+		Files: o.files, Progress: os.Stdout,
+	})
+}
+
 // self runs this program again, as a process whose memory and processor time
 // are its own.
 func self(ctx context.Context, args ...string) *exec.Cmd {
@@ -125,6 +141,20 @@ func self(ctx context.Context, args ...string) *exec.Cmd {
 		path = os.Args[0]
 	}
 	return exec.CommandContext(ctx, path, args...)
+}
+
+func plotsCommand() *cobra.Command {
+	var docs string
+	var runs int
+	cmd := &cobra.Command{
+		Use: "plots", Short: "Draw the plots of docs/guarantees.md and write its table, from seeds", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return plots.Document(cmd.Context(), docs, runs, os.Stdout)
+		},
+	}
+	cmd.Flags().StringVar(&docs, "docs", "docs", "the directory of the documents")
+	cmd.Flags().IntVar(&runs, "runs", judge.Runs, "simulated runs of each cell")
+	return cmd
 }
 
 func promoteCommand() *cobra.Command {

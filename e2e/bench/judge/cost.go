@@ -88,7 +88,7 @@ func runningCost(ctx context.Context, start func(context.Context) (Source, error
 	if err != nil {
 		return nil, err
 	}
-	fleet := newFleet(observe.Observer{Source: client})
+	fleet := newFleet(observe.Observer{Source: client}, rollouts)
 	var cpu time.Duration
 	var asked int64
 	for look := range warm + looks {
@@ -135,9 +135,9 @@ type fleet struct {
 	states   []analysis.State
 }
 
-func newFleet(observer observe.Observer) *fleet {
+func newFleet(observer observe.Observer, size int) *fleet {
 	f := &fleet{observer: observer, spec: fiveChecks()}
-	for i := range rollouts {
+	for i := range size {
 		f.trials = append(f.trials, observe.Trial{Arms: analysis.Arms{
 			Stable: fmt.Sprintf(`pod=~"web-%d-stable-.*"`, i), Canary: fmt.Sprintf(`pod=~"web-%d-canary-.*"`, i)}})
 		f.states = append(f.states, analysis.NewState(began))

@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/serin-gitops/serin/e2e/bench/proc"
 	"github.com/serin-gitops/serin/environments"
 	"github.com/serin-gitops/serin/overlays"
 	"github.com/serin-gitops/serin/overlays/gitrepo"
@@ -43,7 +42,7 @@ func Promote(ctx context.Context, url, store string, in io.Reader, out io.Writer
 		if err != nil {
 			result.Error = err.Error()
 		}
-		if result.PeakBytes, err = peak(); err != nil {
+		if result.PeakBytes, err = proc.Peak(proc.Self); err != nil {
 			return err
 		}
 		if err := encoder.Encode(result); err != nil {
@@ -86,21 +85,4 @@ func edit(tip fs.FS, dir string, wanted environments.Image) ([]overlays.File, er
 		return nil, err
 	}
 	return changed, overlays.Verify(before, after, images)
-}
-
-// peak is this process's largest resident size, VmHWM of proc(5), in bytes.
-func peak() (int64, error) {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		value, found := strings.CutPrefix(line, "VmHWM:")
-		if !found {
-			continue
-		}
-		kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-		return kib << 10, err
-	}
-	return 0, fmt.Errorf("/proc/self/status has no VmHWM")
 }

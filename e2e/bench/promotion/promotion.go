@@ -49,7 +49,8 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, promoter.stop()) }()
-	cold, err := promoter.promote(0)
+	apps := o.Files / filesOfApp
+	cold, err := promoter.promote(0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -57,12 +58,12 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 	var warm, clone []float64
 	last := cold
 	for i := range o.Times {
-		seconds, err := clonePush(ctx, served.url, filepath.Join(dir, "clone"), i)
+		seconds, err := clonePush(ctx, served.url, filepath.Join(dir, "clone"), (i*11+3)%apps, i)
 		if err != nil {
 			return nil, err
 		}
 		clone = append(clone, seconds)
-		if last, err = promoter.promote(i + 1); err != nil {
+		if last, err = promoter.promote((i*7+1)%apps, i+1); err != nil {
 			return nil, err
 		}
 		warm = append(warm, last.Seconds)
@@ -107,10 +108,10 @@ func startPromoter(command *exec.Cmd) (*promoter, error) {
 	return &promoter{command: command, in: in, out: bufio.NewReader(out)}, nil
 }
 
-// promote promotes a version into one overlay.
-func (p *promoter) promote(version int) (answer, error) {
+// promote promotes a version into one application's overlay.
+func (p *promoter) promote(app, version int) (answer, error) {
 	digest := sha256.Sum256(fmt.Append(nil, version))
-	if _, err := fmt.Fprintf(p.in, "%s/overlays/dev v1.%d.0 sha256:%x\n", appDir(version*7), version+1, digest); err != nil {
+	if _, err := fmt.Fprintf(p.in, "%s/overlays/dev v1.%d.0 sha256:%x\n", appDir(app), version+1, digest); err != nil {
 		return answer{}, fmt.Errorf("promoting process: %w", err)
 	}
 	line, err := p.out.ReadBytes('\n')
@@ -130,12 +131,12 @@ func (p *promoter) promote(version int) (answer, error) {
 func (p *promoter) stop() error { return errors.Join(p.in.Close(), p.command.Wait()) }
 
 // clonePush is a promotion with a fresh shallow clone; it gives the seconds.
-func clonePush(ctx context.Context, url, dir string, version int) (float64, error) {
+func clonePush(ctx context.Context, url, dir string, app, version int) (float64, error) {
 	began := time.Now()
 	if err := git(ctx, "", "clone", "--quiet", "--depth", "1", url, dir); err != nil {
 		return 0, err
 	}
-	path := filepath.Join(dir, appDir(version*11+3), "overlays", "prod", "kustomization.yaml")
+	path := filepath.Join(dir, appDir(app), "overlays", "prod", "kustomization.yaml")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err

@@ -1,0 +1,81 @@
+package judge
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/observe"
+	"github.com/serin-gitops/serin/analysis/prometheus"
+	"github.com/serin-gitops/serin/analysis/simulate"
+)
+
+// Where most bad canaries are never found, the few that are do not make a
+// quick median.
+func TestNoMedianOfTheFew(t *testing.T) {
+	c := simulate.Case{
+		Name: "analysis.detect", Measure: simulate.TimeToDetect, Limit: 20,
+		Scenario: simulate.Scenario{Steps: simulate.Ramp(5, 50, 10, 30*time.Minute)},
+	}
+	few := Figure(simulate.Row{Case: c, Summary: simulate.Summary{Runs: 100, Failed: 40, Median: 5 * time.Second}})
+	if few.Kept() || few.Value != 1800 {
+		t.Errorf("40 of 100 found: got %s, kept %v; want 1800 s and not kept", few.Text(), few.Kept())
+	}
+	most := Figure(simulate.Row{Case: c, Summary: simulate.Summary{Runs: 100, Failed: 60, Median: 5 * time.Second}})
+	if !most.Kept() || most.Value != 5 {
+		t.Errorf("60 of 100 found: got %s, kept %v; want 5 s and kept", most.Text(), most.Kept())
+	}
+}
+
+func TestSeedsGiveTheSameFigures(t *testing.T) {
+	c := cases()[0]
+	judge := simulate.Sequential(simulate.DefaultSpec())
+	if a, b := Figure(Case(judge, c, Delay, 4)), Figure(Case(judge, c, Delay, 4)); a.Value != b.Value || *a.High != *b.High {
+		t.Errorf("two runs of the same seeds give %s and %s", a.Text(), b.Text())
+	}
+}
+
+func TestFleetIsJudgedOnWhatTheSourceSays(t *testing.T) {
+	out, in := io.Pipe()
+	ctx := t.Context()
+	var serving errgroup.Group
+	serving.Go(func() error { return ServeSource(ctx, in) })
+	t.Cleanup(func() {
+		if err := serving.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	address := make([]byte, 100)
+	n, err := out.Read(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := Source{URL: strings.TrimSpace(string(address[:n]))}
+	client, err := prometheus.New(prometheus.Options{URL: source.URL, QueriesPerSecond: 1e6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fleet := newFleet(observe.Observer{Source: client}, 3)
+	now := began.Add(analysis.DefaultInterval + observe.DefaultSettle)
+	if err := fleet.look(ctx, now); err != nil {
+		t.Fatal(err)
+	}
+	asked, err := source.Asked(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked < 3 {
+		t.Errorf("three rollouts asked %d queries, want one each at least", asked)
+	}
+	for i, state := range fleet.states {
+		for _, check := range state.Checks[:2] {
+			if check.Through != began.Add(analysis.DefaultInterval) {
+				t.Errorf("rollout %d, check %s: counted through %s, want one window", i, check.Name, check.Through)
+			}
+		}
+	}
+}
