@@ -15,6 +15,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -44,6 +45,7 @@ type controllerFlags struct {
 	prometheus                   string
 	leaderElect                  bool
 	namespace                    string
+	watch                        []string
 	concurrency                  int
 	debug                        bool
 }
@@ -66,6 +68,7 @@ func controllerCommand() *cobra.Command {
 	set.StringVar(&f.prometheus, "prometheus", "http://prometheus.monitoring:9090", "the metric source of Rollouts that name none")
 	set.BoolVar(&f.leaderElect, "leader-elect", true, "act only while holding the lease, so that there may be two of it")
 	set.StringVar(&f.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the namespace that it runs in, for the lease")
+	set.StringSliceVar(&f.watch, "watch-namespaces", nil, "the namespaces to work in; all, where none is given")
 	set.IntVar(&f.concurrency, "concurrency", 8, "how many objects of a kind are reconciled at once")
 	set.BoolVar(&f.debug, "debug", false, "log more")
 	return cmd
@@ -90,8 +93,13 @@ func (f *controllerFlags) run(ctx context.Context) error {
 	}
 	// The budget towards the API server; idle objects need none of it.
 	config.QPS, config.Burst = 50, 100
+	namespaces := map[string]cache.Config{}
+	for _, namespace := range f.watch {
+		namespaces[namespace] = cache.Config{}
+	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme(),
+		Cache:                         cache.Options{DefaultNamespaces: namespaces},
 		Logger:                        log,
 		LeaderElection:                f.leaderElect,
 		LeaderElectionID:              "serin.serin.dev",
@@ -107,7 +115,7 @@ func (f *controllerFlags) run(ctx context.Context) error {
 		return err
 	}
 	h := &hub{}
-	repositories := gitrepo.New(f.cacheDir+"/git", gitrepo.Options{})
+	repositories := gitrepo.New(f.cacheDir+"/git", gitrepo.Options{Requested: countGitRequest})
 	if err := f.addServers(mgr, repositories, h); err != nil {
 		return err
 	}
@@ -156,7 +164,7 @@ func (f *controllerFlags) addControllers(ctx context.Context, mgr ctrl.Manager, 
 	git := &access.Git{Secrets: secrets, Repositories: repositories, Hints: &h.hints, Now: time.Now}
 	options := controller.Options{MaxConcurrentReconciles: f.concurrency}
 	if err := (&pipeline.Reconciler{
-		Client: mgr.GetClient(), Uncached: mgr.GetAPIReader(), Git: git, Secrets: secrets, Catalog: oci.New(),
+		Client: mgr.GetClient(), Uncached: mgr.GetAPIReader(), Git: git, Catalog: oci.New(),
 		Hints: &h.hints, Recorder: mgr.GetEventRecorder("serin-pipeline"), Now: time.Now,
 	}).SetupWithManager(ctx, mgr, options); err != nil {
 		return fmt.Errorf("pipeline controller: %w", err)

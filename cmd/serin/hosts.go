@@ -61,5 +61,5 @@ type signers struct{}
 
 // Signer implements the promotion controller's port.
 func (signers) Signer(key, passphrase []byte) (overlays.Signer, error) {
-	return signing.NewGPG(key, passphrase)
+	return signing.New(key, string(passphrase))
 }
