@@ -70,7 +70,7 @@ func (r *Reconciler) observeWorkload(ctx context.Context, s *scene) error {
 		return err
 	}
 	w := rollout.Workload{
-		Exists: true, Paused: d.Spec.Paused, Replicas: replicas(d.Spec.Replicas),
+		Exists: true, Paused: d.Spec.Paused, Replicas: countOf(d.Spec.Replicas),
 		Labelled: d.Labels[v1alpha1.LabelHold] != "",
 		Held:     d.Spec.Paused && d.Annotations[v1alpha1.AnnotationHeld] != "",
 		Failed:   progressFailure(&d), RolledOut: rolledOut(&d),
@@ -93,7 +93,7 @@ func revisions(w *rollout.Workload, status rollout.Status, sets []appsv1.Replica
 		if err != nil {
 			return err
 		}
-		pods := max(set.Status.Replicas, replicas(set.Spec.Replicas))
+		pods := max(set.Status.Replicas, countOf(set.Spec.Replicas))
 		if revision.TemplateHash == w.Wanted.TemplateHash {
 			w.Wanted = revision
 		}
@@ -116,7 +116,7 @@ func revisions(w *rollout.Workload, status rollout.Status, sets []appsv1.Replica
 // rolledOut is the native controller's own word that all pods run the template
 // and are available.
 func rolledOut(d *appsv1.Deployment) bool {
-	want := replicas(d.Spec.Replicas)
+	want := countOf(d.Spec.Replicas)
 	st := d.Status
 	return !d.Spec.Paused && st.ObservedGeneration >= d.Generation &&
 		st.UpdatedReplicas == want && st.Replicas == want && st.AvailableReplicas == want
@@ -187,7 +187,7 @@ func (r *Reconciler) observeCanary(ctx context.Context, s *scene) error {
 	s.canary = &d
 	c := rollout.Canary{
 		Exists: true, Deleting: d.DeletionTimestamp != nil,
-		TemplateHash: d.Annotations[v1alpha1.AnnotationTemplate], Replicas: replicas(d.Spec.Replicas),
+		TemplateHash: d.Annotations[v1alpha1.AnnotationTemplate], Replicas: countOf(d.Spec.Replicas),
 	}
 	for _, pod := range s.canaryPods {
 		c.Pods = append(c.Pods, rollout.Pod{
@@ -286,8 +286,8 @@ func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) bool {
 	return false
 }
 
-// replicas is a number that the API server fills in with 1.
-func replicas(n *int32) int32 {
+// countOf is a number of replicas that the API server fills in with 1.
+func countOf(n *int32) int32 {
 	if n == nil {
 		return 1
 	}
