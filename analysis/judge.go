@@ -14,7 +14,7 @@ import (
 // look before a check counts as having no data.
 const (
 	staleIntervals = 6
-	staleAtLeast   = time.Minute
+	staleAtLeast   = 100 * time.Second
 )
 
 // Judge folds observations into a trial's state and gives the verdict at now.

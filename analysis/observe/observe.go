@@ -47,11 +47,16 @@ type Observer struct {
 // Due gives the observations of one ratio, latency or threshold check that are
 // due at now. Normally that is one: the window from the last one counted to
 // the newest boundary that has settled. After an outage the time since is
-// asked for in pieces. Where nothing is due the result is empty.
+// asked for in pieces. Where nothing is due the result is empty; a window in
+// which an arm is yet to be scraped is not due before it is joinLimit long, so
+// that looks may be more frequent than scrapes.
 func (o Observer) Due(ctx context.Context, check analysis.Check, trial Trial, state analysis.State, now time.Time) []analysis.Observation {
 	var due []analysis.Observation
 	for _, w := range o.windows(check, state, now) {
-		obs := o.Window(ctx, check, trial, w)
+		obs, err := o.ask(ctx, check, trial, w)
+		if errors.Is(err, errNotScraped) && w.End.Sub(w.Start) < joinLimit(check) {
+			break
+		}
 		due = append(due, obs)
 		if a := obs.Absence; a != nil && (a.Kind == analysis.Outage || a.Kind == analysis.BadQuery) {
 			break
@@ -62,6 +67,11 @@ func (o Observer) Due(ctx context.Context, check analysis.Check, trial Trial, st
 
 // Window gives a check's observation of one window.
 func (o Observer) Window(ctx context.Context, check analysis.Check, trial Trial, w analysis.Window) analysis.Observation {
+	obs, _ := o.ask(ctx, check, trial, w) // the error is in the observation
+	return obs
+}
+
+func (o Observer) ask(ctx context.Context, check analysis.Check, trial Trial, w analysis.Window) (analysis.Observation, error) {
 	obs := analysis.Observation{Check: check.Name, Window: w}
 	var err error
 	switch check.Kind {
@@ -75,28 +85,11 @@ func (o Observer) Window(ctx context.Context, check analysis.Check, trial Trial,
 	if err != nil {
 		obs.Absence = absence(err)
 	}
-	return obs
+	return obs, err
 }
 
-// Past gives stable's counts in consecutive windows from from to to, for
-// analysis.Learn. One query serves the whole stretch.
-func (o Observer) Past(ctx context.Context, check analysis.Check, trial Trial, from, to time.Time) ([]analysis.Counts, error) {
-	total, part, err := o.series(ctx, check, trial, stable, from, to)
-	if err != nil {
-		return nil, err
-	}
-	var past []analysis.Counts
-	step := interval(check)
-	for start := from.Truncate(step).Add(step); !start.Add(step).After(to); start = start.Add(step) {
-		w := analysis.Window{Start: start, End: start.Add(step)}
-		if !counting.Sampled(w, total) {
-			continue
-		}
-		c, _ := counting.Requests(w, [2][]analysis.Series{total}, [2][]analysis.Series{part}, trial.Born)
-		past = append(past, failures(check, c))
-	}
-	return past, nil
-}
+// errNotScraped marks a window without a sample of an arm that has series.
+var errNotScraped = errors.New("not scraped in this window")
 
 // windows gives the stretches of time that are due, oldest first. A window in
 // which an arm was not scraped stays uncounted and so is part of the next one,
@@ -161,7 +154,7 @@ func (o Observer) counts(ctx context.Context, check analysis.Check, trial Trial,
 			return &analysis.Absence{Kind: analysis.NoSeries, Message: "no request counter of " + armNames[arm]}
 		}
 		if !counting.Sampled(obs.Window, total[arm]) {
-			return &analysis.Absence{Kind: analysis.NoData, Message: armNames[arm] + " was not scraped in this window"}
+			return fmt.Errorf("%w: %s", errNotScraped, armNames[arm])
 		}
 	}
 	stable, canary := counting.Requests(obs.Window, total, part, trial.Born)
@@ -247,7 +240,11 @@ func absence(err error) *analysis.Absence {
 	if errors.As(err, &a) {
 		return a
 	}
-	return &analysis.Absence{Kind: analysis.Outage, Message: strings.TrimSpace(err.Error())}
+	kind := analysis.Outage
+	if errors.Is(err, errNotScraped) {
+		kind = analysis.NoData
+	}
+	return &analysis.Absence{Kind: kind, Message: strings.TrimSpace(err.Error())}
 }
 
 func interval(check analysis.Check) time.Duration {
@@ -257,7 +254,8 @@ func interval(check analysis.Check) time.Duration {
 	return analysis.DefaultInterval
 }
 
-// joinLimit bounds how long one window may be.
+// joinLimit bounds how long one window may be: longer than any usual interval
+// of scrapes.
 func joinLimit(check analysis.Check) time.Duration {
-	return max(time.Minute, 6*interval(check))
+	return max(90*time.Second, 6*interval(check))
 }

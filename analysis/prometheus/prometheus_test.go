@@ -377,3 +377,32 @@ func wantAbsence(t *testing.T, err error, kind analysis.AbsenceKind, text string
 		t.Errorf("got %s: %s; want %s with %q", absence.Kind, absence.Message, kind, text)
 	}
 }
+
+// TestLooksMoreFrequentThanScrapes looks at windows of 200 ms, five of
+// which pass between two scrapes: the verdict stays a pass.
+func TestLooksMoreFrequentThanScrapes(t *testing.T) {
+	stable, canary := startPod(t, "stable-1"), startPod(t, "canary-1")
+	stable.serve(100, 0, 0)
+	canary.serve(100, 0, 0)
+	client := newClient(t, prometheus.Options{URL: startPrometheus(t, stable, canary).url})
+	waitScraped(t, client)
+	spec := analysis.Spec{Checks: checks()[:1]}
+	spec.Checks[0].Interval = 200 * time.Millisecond
+	state := analysis.NewState(time.Now())
+	passed, counted, last := false, 0, time.Time{}
+	eventually(t, "ten windows are counted", func() bool {
+		stable.serve(50, 0, 0)
+		canary.serve(10, 0, 0)
+		now := time.Now()
+		var v analysis.Verdict
+		state, v = analysis.Judge(spec, state, observe.Observer{Source: client}.Due(t.Context(), spec.Checks[0], trial, state, now), now)
+		if passed && v.Reason == analysis.ReasonNoData {
+			t.Fatalf("between two scrapes: %+v", v)
+		}
+		passed = passed || v.Outcome == analysis.Pass
+		if state.Checks[0].Through.After(last) {
+			counted, last = counted+1, state.Checks[0].Through
+		}
+		return counted >= 10
+	})
+}
