@@ -84,6 +84,10 @@ const (
 	MergeProposal Action = "MergeProposal"
 	// CloseProposal closes the pull request.
 	CloseProposal Action = "CloseProposal"
+	// RemoveProposal removes the branch of a pull request whose change has come
+	// to Git; where it is open still, since that came about in another way, it is
+	// closed.
+	RemoveProposal Action = "RemoveProposal"
 	// QuarantineRelease records Images as rejected in the Release's status.
 	QuarantineRelease Action = "QuarantineRelease"
 	// RestoreByCommit commits Images, which were there before.

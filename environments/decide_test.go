@@ -97,7 +97,11 @@ func TestDecidePromotion(t *testing.T) {
 		{"applying: open pull request is closed", at(Applying, func(s *PromotionSnapshot) {
 			s.Promotion.Proposal = &Proposal{ID: "7", State: ProposalOpen}
 			s.Proposal = &Proposal{ID: "7", State: ProposalOpen}
-		}), Applying, CloseProposal, ""},
+		}), Applying, RemoveProposal, ""},
+		{"applying: a branch that is gone is not removed", at(Applying, func(s *PromotionSnapshot) {
+			s.Promotion.Proposal = &Proposal{ID: "7", State: ProposalOpen}
+			s.Proposal = &Proposal{ID: "7", State: ProposalClosed}
+		}), Applying, Nothing, ""},
 		{"applying: stale", at(Applying, func(s *PromotionSnapshot) {
 			s.Workloads, s.Sync = workloads(WorkloadReady, WorkloadStale), "no such path"
 		}), Applying, Nothing, "sync fails: no such path; Deployment app/web"},

@@ -40,16 +40,18 @@ func (s PromotionSnapshot) running(now time.Time) PromotionPlan {
 	return plan
 }
 
-// merged records what became of the pull request. One that is still open,
-// since its change came to the branch in another way, is closed.
+// merged records what became of the pull request, and has its branch removed.
 func (s PromotionSnapshot) merged() (PromotionPlan, bool) {
 	if s.Promotion.Proposal == nil || s.Promotion.Proposal.State != ProposalOpen || s.Proposal == nil {
 		return PromotionPlan{}, false
 	}
-	plan := s.closing(s.keep(s.Promotion.Message))
+	plan := s.keep(s.Promotion.Message)
 	merged := *s.Promotion.Proposal
 	merged.State, merged.ClosedBy = ProposalMerged, s.Proposal.ClosedBy
 	plan.Record.Proposal = &merged
+	if s.Proposal.State != ProposalClosed {
+		plan.Action, plan.Reason = RemoveProposal, "Git has "+s.Release.Tags()
+	}
 	return plan, true
 }
 

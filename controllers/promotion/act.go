@@ -46,6 +46,8 @@ func (r *Reconciler) act(ctx context.Context, s *scope, snapshot environments.Pr
 		}
 	case environments.CloseProposal:
 		what, err = "close the pull request", r.close(ctx, s, plan.Reason)
+	case environments.RemoveProposal:
+		what, err = "remove the merged branch", r.remove(ctx, s, snapshot, plan.Reason)
 	case environments.QuarantineRelease:
 		what, err = "quarantine Release "+s.release.Name, r.quarantine(ctx, s, plan.Images)
 	case environments.Nothing:
@@ -264,6 +266,25 @@ func (r *Reconciler) close(ctx context.Context, s *scope, why string) error {
 		return err
 	}
 	return nil
+}
+
+// remove removes the branch of a pull request whose change Git has. A branch
+// that somebody went on with stays.
+func (r *Reconciler) remove(ctx context.Context, s *scope, snapshot environments.PromotionSnapshot, why string) error {
+	host, repository, err := r.host(ctx, s)
+	if err != nil {
+		return err
+	}
+	if snapshot.Proposal.State == environments.ProposalOpen {
+		if err := host.Close(ctx, snapshot.Proposal.ID, why); err != nil && !errors.Is(err, forge.ErrNotFound) {
+			return err
+		}
+	}
+	err = repository.DeleteBranch(ctx, snapshot.Proposal.Branch, overlays.Revision(snapshot.Proposal.Head))
+	if errors.Is(err, overlays.ErrMoved) {
+		return nil
+	}
+	return err
 }
 
 // quarantine records the rejection in the Release, before Git is restored. An

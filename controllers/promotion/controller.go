@@ -89,8 +89,17 @@ type scope struct {
 	now       time.Time
 }
 
-// Reconcile observes, decides, acts and reports.
+// Reconcile observes, decides, acts and reports. An object that changed since
+// it was read is no failure: it is read again.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	result, err := r.reconcile(ctx, req)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: soon}, nil
+	}
+	return result, err
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	s, err := r.gather(ctx, req.NamespacedName)
 	if err != nil || s == nil {
 		return ctrl.Result{}, err

@@ -1,0 +1,316 @@
+//go:build integration
+
+package promotion_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/environments"
+)
+
+func (w *world) getPipeline() v1alpha1.Pipeline {
+	w.t.Helper()
+	var p v1alpha1.Pipeline
+	w.must(w.client.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "app"}, &p))
+	return p
+}
+
+// ready waits for the Pipeline's Ready condition to be as wanted.
+func (w *world) ready(status, reason, says string) v1alpha1.Pipeline {
+	w.t.Helper()
+	var p v1alpha1.Pipeline
+	w.eventually("Pipeline is Ready="+status+" "+reason, func() (bool, string) {
+		p = w.getPipeline()
+		condition := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady)
+		if condition == nil {
+			return false, "no condition"
+		}
+		return string(condition.Status) == status && condition.Reason == reason && strings.Contains(condition.Message, says),
+			fmt.Sprintf("%s %s: %s", condition.Status, condition.Reason, condition.Message)
+	})
+	return p
+}
+
+func (w *world) environment(name string) v1alpha1.EnvironmentStatus {
+	for _, e := range w.getPipeline().Status.Environments {
+		if e.Name == name {
+			return e
+		}
+	}
+	return v1alpha1.EnvironmentStatus{}
+}
+
+func TestIntegrationReleaseTravels(t *testing.T) {
+	w := newWorld(t, "dev", "staging")
+	w.start(w.pipelineOf("dev", "staging"))
+	w.push("v1.1.0")
+	dev := w.phase("dev", "v1.1.0", v1alpha1.PromotionSucceeded)
+	staging := w.phase("staging", "v1.1.0", v1alpha1.PromotionAwaitingApproval)
+
+	if text := w.overlay("dev"); !strings.Contains(text, "newTag: v1.1.0") || !strings.Contains(text, "digest: sha256:") || !strings.Contains(text, "# the one image") {
+		t.Errorf("dev's overlay is\n%s", text)
+	}
+	if strings.Contains(w.overlay("staging"), "v1.1.0") {
+		t.Error("staging was changed before approval")
+	}
+	commit := w.sh("git", "show", "-s", "--format=%s%n%B", dev.Status.Commit)
+	for _, says := range []string{"Promote app:v1.1.0 to dev", "Serin-Pipeline: " + w.namespace + "/app", "Serin-Environment: dev", "Serin-Promotion: " + dev.Name, "rev-v1.1.0"} {
+		if !strings.Contains(commit, says) {
+			t.Errorf("the commit does not say %q:\n%s", says, commit)
+		}
+	}
+	// The person merges with git, by a commit of their own, and leaves the branch.
+	w.pull()
+	w.sh("git", "merge", "-q", "--no-ff", "-m", "Approve", "origin/"+staging.Status.PullRequest.Branch)
+	w.sh("git", "push", "-q", "origin", "HEAD:main")
+	w.phase("staging", "v1.1.0", v1alpha1.PromotionSucceeded)
+	w.eventually("the merged branch is removed", func() (bool, string) {
+		branches := w.sh("git", "ls-remote", "--heads", "origin")
+		return !strings.Contains(branches, "serin/"), branches
+	})
+	w.ready("True", "UpToDate", "dev v1.1.0, staging v1.1.0")
+
+	// The next one is approved by "serin approve".
+	w.push("v1.2.0")
+	waits := w.phase("staging", "v1.2.0", v1alpha1.PromotionAwaitingApproval)
+	w.annotate(&waits, environments.NewRequest(environments.Approve, time.Now()))
+	done := w.phase("staging", "v1.2.0", v1alpha1.PromotionSucceeded)
+	if done.Status.ApprovedBy != "ann" {
+		t.Errorf("approved by %q", done.Status.ApprovedBy)
+	}
+	var release v1alpha1.Release
+	w.eventually("the Release shows its way", func() (bool, string) {
+		w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: done.Spec.Release}, &release))
+		return release.Status.Summary == "dev ok, staging ok", release.Status.Summary
+	})
+	if image := release.Spec.Images[0]; image.Revision != "rev-v1.2.0" || image.Source == "" {
+		t.Errorf("the Release does not say where it is from: %+v", image)
+	}
+}
+
+func TestIntegrationClosedIsRejected(t *testing.T) {
+	w := newWorld(t, "dev", "staging")
+	w.start(w.pipelineOf("dev", "staging"))
+	w.push("v1.1.0")
+	waits := w.phase("staging", "v1.1.0", v1alpha1.PromotionAwaitingApproval)
+	w.sh("git", "push", "-q", "origin", "--delete", waits.Status.PullRequest.Branch)
+	w.phase("staging", "v1.1.0", v1alpha1.PromotionRejected)
+	// A newer Release is proposed; the rejected one was not, meanwhile.
+	w.push("v1.2.0")
+	w.phase("staging", "v1.2.0", v1alpha1.PromotionAwaitingApproval)
+	attempts := 0
+	for _, p := range w.promotions() {
+		if p.Spec.Environment == "staging" && strings.Contains(p.Spec.Release, "v1-1-0") {
+			attempts++
+		}
+	}
+	if attempts != 1 {
+		t.Errorf("%d attempts of the rejected Release", attempts)
+	}
+	// A newer one takes the place of one that waits, on the same branch.
+	w.push("v1.3.0")
+	newer := w.phase("staging", "v1.3.0", v1alpha1.PromotionAwaitingApproval)
+	w.phase("staging", "v1.2.0", v1alpha1.PromotionSuperseded)
+	if newer.Status.PullRequest.Branch != waits.Status.PullRequest.Branch {
+		t.Errorf("branch %s, and before %s", newer.Status.PullRequest.Branch, waits.Status.PullRequest.Branch)
+	}
+}
+
+func TestIntegrationRevertHolds(t *testing.T) {
+	w := newWorld(t, "dev")
+	w.start(w.pipelineOf("dev"))
+	w.push("v1.1.0")
+	w.phase("dev", "v1.1.0", v1alpha1.PromotionSucceeded)
+	w.pull()
+	w.sh("git", "revert", "--no-edit", "HEAD")
+	w.sh("git", "push", "-q", "origin", "HEAD:main")
+	reverted := w.head()
+	w.eventually("dev is held", func() (bool, string) {
+		e := w.environment("dev")
+		return e.Held != "", fmt.Sprintf("%+v", e)
+	})
+	w.ready("True", "UpToDate", "(held)")
+	if w.head() != reverted {
+		t.Error("something was written while dev was held")
+	}
+	w.push("v1.2.0")
+	w.phase("dev", "v1.2.0", v1alpha1.PromotionSucceeded)
+	if e := w.environment("dev"); e.Held != "" {
+		t.Errorf("still held: %s", e.Held)
+	}
+	// Held again, and a person resumes: what was reverted comes back.
+	w.pull()
+	w.sh("git", "revert", "--no-edit", "HEAD")
+	w.sh("git", "push", "-q", "origin", "HEAD:main")
+	w.eventually("dev is held again", func() (bool, string) {
+		e := w.environment("dev")
+		return e.Held != "", fmt.Sprintf("%+v", e)
+	})
+	p := w.getPipeline()
+	w.annotate(&p, environments.NewRequest(environments.Resume, time.Now(), "dev"))
+	w.eventually("dev has v1.2.0 again", func() (bool, string) {
+		text := w.overlay("dev")
+		return strings.Contains(text, "newTag: v1.2.0"), text
+	})
+}
+
+func TestIntegrationFailedWorkloadIsRolledBack(t *testing.T) {
+	w := newWorld(t, "dev", "staging")
+	w.start(w.pipelineOf("dev", "staging"))
+	before := w.overlay("dev")
+	// From now on there is a pod, and its image cannot be pulled from anywhere.
+	w.eventually("dev gets a pod", func() (bool, string) {
+		var d appsv1.Deployment
+		w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "app-dev"}, &d))
+		one := int32(1)
+		d.Spec.Replicas = &one
+		if err := w.client.Update(t.Context(), &d); err != nil {
+			return false, err.Error()
+		}
+		return true, ""
+	})
+	w.push("v1.1.0")
+	back := w.phase("dev", "v1.1.0", v1alpha1.PromotionRolledBack)
+	if !strings.Contains(back.Status.Failure, "ImagePullBackOff") {
+		t.Errorf("failure %q", back.Status.Failure)
+	}
+	if after := w.overlay("dev"); after != before {
+		t.Errorf("dev's overlay is\n%s, and was\n%s", after, before)
+	}
+	commit := w.sh("git", "show", "-s", "--format=%B", back.Status.RollbackCommit)
+	for _, says := range []string{"Roll dev back to app:v1.0.0", "Serin-Rejected: sha256:", "Serin-Reason: "} {
+		if !strings.Contains(commit, says) {
+			t.Errorf("the commit does not say %q:\n%s", says, commit)
+		}
+	}
+	var release v1alpha1.Release
+	w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: back.Spec.Release}, &release))
+	if q := release.Status.Quarantined; q == nil || q.Environment != "dev" || len(q.Images) != 1 {
+		t.Errorf("quarantine %+v", q)
+	}
+	w.eventually("staging says why it has not got it", func() (bool, string) {
+		e := w.environment("staging")
+		return strings.Contains(e.Waiting, "quarantined"), e.Waiting
+	})
+}
+
+// Where the branch refuses Serin's commit, a pull request asks for the rollback.
+func TestIntegrationProtectedRollback(t *testing.T) {
+	w := newWorld(t, "dev")
+	w.start(w.pipelineOf("dev"))
+	w.eventually("dev gets a pod", func() (bool, string) {
+		var d appsv1.Deployment
+		w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "app-dev"}, &d))
+		one := int32(1)
+		d.Spec.Replicas = &one
+		if err := w.client.Update(t.Context(), &d); err != nil {
+			return false, err.Error()
+		}
+		return true, ""
+	})
+	w.push("v1.1.0")
+	w.eventually("main has v1.1.0", func() (bool, string) {
+		text := w.overlay("dev")
+		return strings.Contains(text, "v1.1.0"), text
+	})
+	w.git.Protect("main")
+	w.eventually("the rollback is asked for", func() (bool, string) {
+		p := w.phase("dev", "v1.1.0", v1alpha1.PromotionRollingBack)
+		return p.Status.PullRequest != nil && p.Status.PullRequest.Purpose == "Rollback", p.Status.Message
+	})
+	w.pull()
+	w.sh("git", "merge", "-q", "--no-edit", "origin/serin/app/dev")
+	w.sh("git", "push", "-q", "origin", "HEAD:main")
+	w.phase("dev", "v1.1.0", v1alpha1.PromotionRolledBack)
+}
+
+func TestIntegrationOverlayThatDoesNotRender(t *testing.T) {
+	w := newWorld(t, "dev")
+	w.start(w.pipelineOf("dev"))
+	w.pull()
+	w.file("overlays/dev/deployment.yaml", "kind: [Deployment\n")
+	w.sh("git", "commit", "-qam", "Break dev")
+	w.sh("git", "push", "-q", "origin", "HEAD:main")
+	broken := w.head()
+	w.push("v1.1.0")
+	w.eventually("the Promotion names the file", func() (bool, string) {
+		for _, p := range w.promotions() {
+			condition := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionStalled)
+			if condition != nil && condition.Reason == "OverlayInvalid" && strings.Contains(condition.Message, "deployment.yaml") {
+				return true, ""
+			}
+		}
+		return false, "no such condition"
+	})
+	if w.head() != broken {
+		t.Error("something was written")
+	}
+	w.sh("git", "revert", "--no-edit", "HEAD")
+	w.sh("git", "push", "-q", "origin", "HEAD:main")
+	w.phase("dev", "v1.1.0", v1alpha1.PromotionSucceeded)
+}
+
+func TestIntegrationWrongCredentials(t *testing.T) {
+	const wrong = "guess-0815"
+	w := newWorld(t, "dev")
+	var secret corev1.Secret
+	key := client.ObjectKey{Namespace: w.namespace, Name: "git"}
+	w.must(w.client.Get(t.Context(), key, &secret))
+	secret.StringData = map[string]string{"password": wrong}
+	w.must(w.client.Update(t.Context(), &secret))
+	w.must(w.client.Create(t.Context(), w.pipelineOf("dev")))
+	p := w.ready("False", "Unauthorized", "spec.source.secretRef")
+	for _, condition := range p.Status.Conditions {
+		if strings.Contains(condition.Message, wrong) || strings.Contains(condition.Message, password) {
+			t.Errorf("the condition %s holds a secret: %s", condition.Type, condition.Message)
+		}
+	}
+	w.must(w.client.Get(t.Context(), key, &secret))
+	secret.StringData = map[string]string{"password": password}
+	w.must(w.client.Update(t.Context(), &secret))
+	w.phase("dev", "v1.0.0", v1alpha1.PromotionSucceeded)
+	w.ready("True", "UpToDate", "dev v1.0.0")
+}
+
+// A registry that is down stops nothing that is known already.
+func TestIntegrationRegistryDown(t *testing.T) {
+	for _, status := range []int32{500, 429} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			w := newWorld(t, "dev", "staging")
+			w.start(w.pipelineOf("dev", "staging"))
+			w.push("v1.1.0")
+			waits := w.phase("staging", "v1.1.0", v1alpha1.PromotionAwaitingApproval)
+			w.broken.Store(status)
+			reason := map[int32]string{500: "RegistryFailed", 429: "RegistryLimited"}[status]
+			w.ready("False", reason, "What runs stays")
+			w.annotate(&waits, environments.NewRequest(environments.Approve, time.Now()))
+			w.phase("staging", "v1.1.0", v1alpha1.PromotionSucceeded)
+			w.broken.Store(0)
+			w.ready("True", "UpToDate", "staging v1.1.0")
+		})
+	}
+}
+
+func TestIntegrationImageMissing(t *testing.T) {
+	w := newWorld(t, "dev")
+	p := w.pipelineOf("dev")
+	p.Spec.Images[0].Policy = v1alpha1.ImagePolicy{Type: "Semver", Range: ">=1.0.0"}
+	p.Spec.Images = append(p.Spec.Images, v1alpha1.ImageSource{
+		Repository: "registry.test/nothing", Endpoint: w.registry, Insecure: true, Policy: v1alpha1.ImagePolicy{Type: "Semver", Range: "*"},
+	})
+	start := w.head()
+	w.must(w.client.Create(t.Context(), p))
+	w.ready("False", "ImageNotFound", "registry.test/nothing")
+	if w.head() != start || len(w.promotions()) != 0 {
+		t.Error("something was promoted")
+	}
+}
