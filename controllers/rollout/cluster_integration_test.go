@@ -144,6 +144,7 @@ type env struct {
 	client    client.Client
 	namespace string
 	image     string
+	sources   analysisrun.Sources
 	stop      func()
 }
 
@@ -166,7 +167,7 @@ func setup(t *testing.T) *env {
 	if err := c.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	e := &env{t: t, config: config, client: c, namespace: namespace.Name, image: image}
+	e := &env{t: t, config: config, client: c, namespace: namespace.Name, image: image, sources: unasked{}}
 	t.Cleanup(func() { e.tearDown(namespace) })
 	return e
 }
@@ -222,7 +223,7 @@ func (e *env) start() {
 	r := &rollout.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("serin"), Gate: gate,
 		Replicas: replicas.Router{Client: mgr.GetClient(), Gate: gate}, Now: time.Now,
-		Analyst: &analysisrun.Analyst{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Prober: unasked{}, Sources: unasked{}},
+		Analyst: &analysisrun.Analyst{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Prober: unasked{}, Sources: e.sources},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := r.SetupWithManager(ctx, mgr, rollout.Options{Concurrency: 2}); err != nil {
