@@ -167,6 +167,7 @@ func checks() []analysis.Check {
 // TestGroundTruth serves known requests while a real Prometheus scrapes, and
 // wants the windows' counts to sum up to exactly what was served.
 func TestGroundTruth(t *testing.T) {
+	t.Parallel()
 	stable, canary := startPod(t, "stable-1"), startPod(t, "canary-1")
 	// Counters that stood before the trial must not be counted.
 	stable.serve(1000, 10, 5)
@@ -228,6 +229,7 @@ func TestGroundTruth(t *testing.T) {
 // TestOutageFreezesAndThaws kills Prometheus in the middle of a trial and
 // starts it again: the verdict freezes, never fails, and goes on counting.
 func TestOutageFreezesAndThaws(t *testing.T) {
+	t.Parallel()
 	stable, canary := startPod(t, "stable-1"), startPod(t, "canary-1")
 	stable.serve(10, 0, 0)
 	canary.serve(10, 0, 0)
@@ -262,6 +264,7 @@ func TestOutageFreezesAndThaws(t *testing.T) {
 }
 
 func TestErrorsAreToldApart(t *testing.T) {
+	t.Parallel()
 	p := startPod(t, "stable-1")
 	p.serve(1, 0, 0)
 	client := newClient(t, prometheus.Options{URL: startPrometheus(t, p).url})
@@ -381,6 +384,7 @@ func wantAbsence(t *testing.T, err error, kind analysis.AbsenceKind, text string
 // TestLooksMoreFrequentThanScrapes looks at windows of 200 ms, five of
 // which pass between two scrapes: the verdict stays a pass.
 func TestLooksMoreFrequentThanScrapes(t *testing.T) {
+	t.Parallel()
 	stable, canary := startPod(t, "stable-1"), startPod(t, "canary-1")
 	stable.serve(100, 0, 0)
 	canary.serve(100, 0, 0)
@@ -405,4 +409,29 @@ func TestLooksMoreFrequentThanScrapes(t *testing.T) {
 		}
 		return counted >= 10
 	})
+}
+
+// TestDisorderedAnswers wants samples in order, once, and within the window,
+// and series in the order of their labels, whatever a server sends.
+func TestDisorderedAnswers(t *testing.T) {
+	server := httptest.NewServer(answer(`{"status":"success","data":{"resultType":"matrix","result":[
+		{"metric":{"pod":"b"},"values":[[1003,"3"],[1001,"1"],[1001,"1"],[1000,"0"],[1011,"9"]]},
+		{"metric":{"pod":"c"},"values":[[990,"1"]]},
+		{"metric":{"pod":"a"},"values":[[1005,"NaN"],[1010,"7"]]}]}}`))
+	defer server.Close()
+	client := newClient(t, prometheus.Options{URL: server.URL})
+	got, err := client.Series(t.Context(), analysis.SeriesQuery{Selector: "x", Start: time.Unix(1000, 0), End: time.Unix(1010, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text []string
+	for _, s := range got {
+		for _, v := range s.Samples {
+			text = append(text, fmt.Sprintf("%s@%d=%g", s.Labels["pod"], v.Time.Unix(), v.Value))
+		}
+	}
+	want := "a@1005=NaN a@1010=7 b@1001=1 b@1003=3"
+	if joined := strings.Join(text, " "); joined != want {
+		t.Errorf("got %s, want %s", joined, want)
+	}
 }
