@@ -150,7 +150,8 @@ func (d *decision) rises(step Step, need int32) Action {
 			}
 		}
 	}
-	if d.Spec.Routed && d.Route.Unknown == "" && d.Route.Weight < step.Weight && d.Canary.Serving() >= need {
+	low := d.Route.Weight < step.Weight || d.Route.Weight == step.Weight && d.Route.Foreign
+	if d.Spec.Routed && d.Route.Unknown == "" && low && d.Canary.Serving() >= need {
 		return Action{Do: SetWeight, Weight: step.Weight, Reason: fmt.Sprintf("the weight goes to %s", step.Weight)}
 	}
 	return Action{}
