@@ -92,24 +92,23 @@ func foreign(route *unstructured.Unstructured, target traffic.Target, seen sight
 }
 
 // Set names stable and canary in the route, and gives the canary its weight.
-// They take the Service's place only where both are there. Where they are not,
-// or the route is gone, weight 0 holds already, and another weight is refused.
+// They take the Service's place only where both are there: where they are not,
+// weight 0 holds already, and another weight is refused.
 func (r *Router) Set(ctx context.Context, target traffic.Target, weight environments.Weight) error {
 	if weight < 0 || weight > 100 {
 		return fmt.Errorf("%s: a weight is 0 to 100 percent, not %d", describe(target), weight)
 	}
-	err := r.edit(ctx, target, func(rules []rule, seen sight) error {
+	return r.edit(ctx, target, func(rules []rule, seen sight) error {
 		if seen.released {
 			if err := r.services(ctx, target); err != nil {
+				if weight == 0 && errors.Is(err, traffic.ErrNotFound) {
+					return nil
+				}
 				return err
 			}
 		}
 		return each(rules, func(one rule) error { return setWeight(one, target, weight) })
 	})
-	if weight == 0 && errors.Is(err, traffic.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // Release names the user's Service again. A route that is gone is released.

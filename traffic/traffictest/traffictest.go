@@ -278,11 +278,10 @@ func testNoRoute(t *testing.T, f Fixture) {
 		if _, err := f.Router.Observe(t.Context(), target, 0); !errors.Is(err, traffic.ErrNotFound) {
 			t.Errorf("Observe %s of %s: %v, want ErrNotFound", target.Service, target.Route, err)
 		}
-		if err := f.Router.Set(t.Context(), target, 5); !errors.Is(err, traffic.ErrNotFound) {
-			t.Errorf("Set %s of %s: %v, want ErrNotFound", target.Service, target.Route, err)
-		}
-		if err := f.Router.Set(t.Context(), target, 0); err != nil {
-			t.Errorf("Set 0 where nothing is sent to the canary: %v", err)
+		for _, weight := range []environments.Weight{0, 5} {
+			if err := f.Router.Set(t.Context(), target, weight); !errors.Is(err, traffic.ErrNotFound) {
+				t.Errorf("Set %s, %s of %s: %v, want ErrNotFound", weight, target.Service, target.Route, err)
+			}
 		}
 		if err := f.Router.Release(t.Context(), target); err != nil {
 			t.Errorf("Release of nothing: %v", err)
