@@ -194,7 +194,9 @@ func (w *World) WaitForSerin(ctx context.Context) error {
 func (w *World) seed(ctx context.Context) error {
 	overlays := map[string]images.Overlay{}
 	for _, environment := range Environments {
-		overlays[environment] = w.host.exampleOverlay(environment)
+		overlay := w.host.exampleOverlay(environment)
+		overlay.Digest = w.first
+		overlays[environment] = overlay
 	}
 	files, err := images.DeployTree(w.Builder.Root, overlays)
 	if err != nil {

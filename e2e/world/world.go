@@ -66,6 +66,8 @@ type World struct {
 
 	options Options
 	host    host
+	// first is the digest of v1.0.0.
+	first string
 }
 
 // Start brings everything up, with v1.0.0 of the example in every environment.
@@ -95,7 +97,10 @@ func Start(ctx context.Context, options Options) (*World, error) {
 		{"what an earlier run left is removed", w.clear},
 		{"Serin is built and pushed", w.pushSerin},
 		{"Serin runs in the cluster", w.deploySerin},
-		{"the registry has v1.0.0", func(ctx context.Context) error { _, err := w.PushImage(ctx, "v1.0.0", images.Good); return err }},
+		{"the registry has v1.0.0", func(ctx context.Context) (err error) {
+			w.first, err = w.PushImage(ctx, "v1.0.0", images.Good)
+			return err
+		}},
 		{"the deploy repository has three overlays", w.seed},
 		{"the Pipeline is applied and v1.0.0 runs everywhere", w.applyPipeline},
 	} {
