@@ -18,6 +18,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/machine"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/netns"
 )
 
 // Addresses are the fixed addresses inside the sandbox.
@@ -52,24 +56,24 @@ type Cluster struct {
 	// Profile says which parts run.
 	Profile Profile
 
-	layout layout
+	layout layout.Layout
 }
 
 // newCluster describes the sandbox of a layout.
-func newCluster(l layout, profile Profile) *Cluster {
+func newCluster(l layout.Layout, profile Profile) *Cluster {
 	cluster := &Cluster{
-		Kubeconfig:        l.kubeconfig(identityAdmin),
-		Kubectl:           l.bin("kubectl"),
-		PrometheusURL:     "http://" + hostPort("127.0.0.1", hostPrometheusPort),
-		BootstrapRegistry: hostPort("127.0.0.1", hostBootstrapPort),
-		TargetsDir:        l.path("targets"),
+		Kubeconfig:        l.Kubeconfig(layout.IdentityAdmin),
+		Kubectl:           l.Bin("kubectl"),
+		PrometheusURL:     "http://" + layout.HostPort("127.0.0.1", layout.HostPrometheusPort),
+		BootstrapRegistry: layout.HostPort("127.0.0.1", layout.HostBootstrapPort),
+		TargetsDir:        l.Path("targets"),
 		Addresses:         Addresses{Node: NodeAddress, DNS: DNSAddress, PodCIDR: PodCIDR, ServiceCIDR: ServiceCIDR},
 		Profile:           profile,
 		layout:            l,
 	}
 	if profile == Full {
-		cluster.Gateway = "http://" + hostPort("gateway.local", gatewayPort)
-		cluster.GatewayURL = "http://" + hostPort("127.0.0.1", hostGatewayPort)
+		cluster.Gateway = "http://" + layout.HostPort("gateway.local", layout.GatewayPort)
+		cluster.GatewayURL = "http://" + layout.HostPort("127.0.0.1", layout.HostGatewayPort)
 	}
 	return cluster
 }
@@ -81,12 +85,12 @@ var errExisting = errors.New("not possible on an existing cluster: only the sand
 // cache directory; empty means the default of Options.CacheDir.
 func Attach(dir string) (*Cluster, error) {
 	cluster, err := Open(dir)
-	if err != nil || cluster.layout.dir == "" {
+	if err != nil || cluster.layout.Dir == "" {
 		return cluster, err
 	}
-	for _, one := range []string{partForward, partAPI} {
-		if _, ok := cluster.layout.running(one); !ok {
-			return nil, fmt.Errorf("the sandbox of %s is not up (%s does not run): run `go run ./e2e/sandbox/cmd/sandbox up`", cluster.layout.dir, one)
+	for _, one := range []string{machine.PartForward, partAPI} {
+		if _, ok := machine.Running(cluster.layout, one); !ok {
+			return nil, fmt.Errorf("the sandbox of %s is not up (%s does not run): run `go run ./e2e/sandbox/cmd/sandbox up`", cluster.layout.Dir, one)
 		}
 	}
 	return cluster, nil
@@ -95,11 +99,11 @@ func Attach(dir string) (*Cluster, error) {
 // Open is Attach without the check that the sandbox is up, for starting parts
 // that Attach would miss.
 func Open(dir string) (*Cluster, error) {
-	l, err := newLayout("", dir)
+	l, err := layout.New("", dir)
 	if err != nil {
 		return nil, err
 	}
-	if text, err := os.ReadFile(l.path("existing")); err == nil {
+	if text, err := os.ReadFile(l.Path("existing")); err == nil {
 		return &Cluster{Kubeconfig: string(text)}, nil
 	}
 	cluster := newCluster(l, savedProfile(l))
@@ -126,30 +130,21 @@ func (c *Cluster) clientset() (*kubernetes.Clientset, error) {
 	return kubernetes.NewForConfig(config)
 }
 
-// watchClient is for watches, which have no end.
-func (c *Cluster) watchClient() (*kubernetes.Clientset, error) {
-	config, err := c.RESTConfig()
-	if err != nil {
-		return nil, err
-	}
-	return kubernetes.NewForConfig(config)
-}
-
 // Dial connects from the host to an address inside the sandbox: a pod's, a
 // Service's or the node's, or a name of the cluster's DNS such as
 // "shop.staging.svc:80". It needs root. Its form is that of
 // http.Transport.DialContext.
 func (c *Cluster) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if c.layout.dir == "" {
+	if c.layout.Dir == "" {
 		return nil, errExisting
 	}
-	return dial(ctx, network, address)
+	return netns.Dial(ctx, network, address)
 }
 
 // Command prepares a process that runs inside the sandbox's network namespace,
 // with KUBECONFIG set.
 func (c *Cluster) Command(ctx context.Context, argv ...string) *exec.Cmd {
-	argv = nsenter(argv...)
+	argv = netns.Enter(argv...)
 	command := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig)
 	return command
@@ -177,7 +172,7 @@ func (c *Cluster) kubectl(ctx context.Context, input string, args ...string) err
 // probeClient asks parts whether they are ready. Repetition is up to the
 // caller, who watches the part's process meanwhile.
 func (c *Cluster) probeClient() (*retryablehttp.Client, error) {
-	ca, err := os.ReadFile(c.layout.path("pki", "ca.crt"))
+	ca, err := os.ReadFile(c.layout.Path("pki", "ca.crt"))
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +181,7 @@ func (c *Cluster) probeClient() (*retryablehttp.Client, error) {
 	client := retryablehttp.NewClient()
 	client.Logger, client.RetryMax = nil, 0
 	client.HTTPClient = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-		DialContext: dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		DialContext: netns.Dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 	}}
 	return client, nil
 }
@@ -220,7 +215,7 @@ func (c *Cluster) KillPart(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return c.layout.stop(ctx, one.name, true)
+	return machine.Stop(ctx, c.layout, one.name, true)
 }
 
 // StartPart starts a part that does not run and returns when it is ready.
@@ -234,7 +229,7 @@ func (c *Cluster) StartPart(ctx context.Context, name string) error {
 
 // part finds a part by name.
 func (c *Cluster) part(name string) (part, error) {
-	if c.layout.dir == "" {
+	if c.layout.Dir == "" {
 		return part{}, errExisting
 	}
 	all := parts(c.layout, c.Profile)
@@ -254,11 +249,11 @@ func (c *Cluster) part(name string) (part, error) {
 func startPart(ctx context.Context, c *Cluster, one part) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready within %s", readyTimeout))
 	defer cancel()
-	process, ok := c.layout.running(one.name)
+	process, ok := machine.Running(c.layout, one.name)
 	if !ok {
 		var err error
 		if process, err = launch(ctx, c, one); err != nil {
-			return fmt.Errorf("%s: %w; its log is %s", one.name, err, c.layout.log(one.name))
+			return fmt.Errorf("%s: %w; its log is %s", one.name, err, c.layout.Log(one.name))
 		}
 	}
 	if one.ready == nil {
@@ -268,38 +263,38 @@ func startPart(ctx context.Context, c *Cluster, one part) error {
 	defer ended(nil)
 	go watchEnd(ctx, process, ended)
 	if err := one.ready(ctx, c); err != nil {
-		return fmt.Errorf("%s: %w; its log is %s and ends with:\n%s", one.name, err, c.layout.log(one.name), c.layout.logTail(one.name, 5))
+		return fmt.Errorf("%s: %w; its log is %s and ends with:\n%s", one.name, err, c.layout.Log(one.name), machine.LogTail(c.layout, one.name, 5))
 	}
 	return nil
 }
 
 // launch prepares and spawns a part.
-func launch(ctx context.Context, c *Cluster, one part) (record, error) {
+func launch(ctx context.Context, c *Cluster, one part) (machine.Process, error) {
 	if one.before != nil {
 		if err := one.before(ctx, c); err != nil {
-			return record{}, err
+			return machine.Process{}, err
 		}
 	}
 	argv := one.argv
 	if one.clusterDNS {
-		argv = withResolver(c.layout.path("config", "node-resolv.conf"), argv...)
+		argv = netns.WithResolver(c.layout.Path("config", "node-resolv.conf"), argv...)
 	}
 	if !one.host {
-		argv = nsenter(argv...)
+		argv = netns.Enter(argv...)
 	}
-	return c.layout.spawn(one.name, argv, one.env)
+	return machine.Spawn(c.layout, one.name, argv, one.env)
 }
 
 // watchEnd cancels when the process ends before it became ready.
-func watchEnd(ctx context.Context, process record, ended context.CancelCauseFunc) {
-	ticker := time.NewTicker(pollInterval)
+func watchEnd(ctx context.Context, process machine.Process, ended context.CancelCauseFunc) {
+	ticker := time.NewTicker(layout.PollInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if !process.alive() {
+			if !process.Alive() {
 				ended(errors.New("it ended while starting"))
 				return
 			}

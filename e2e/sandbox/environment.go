@@ -3,11 +3,13 @@ package sandbox
 import (
 	"fmt"
 	"strings"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
 // environmentFile is a file of shell variables by which tests and people reach
 // the sandbox: `set -a; . FILE`. It holds Gitea's token, hence its mode.
-func environmentFile(l layout) string { return l.path("environment") }
+func environmentFile(l layout.Layout) string { return l.Path("environment") }
 
 // environment renders the file: one NAME='value' on a line, nothing for what a
 // profile or an existing cluster does not have.
@@ -30,6 +32,6 @@ func environment(c *Cluster) []byte {
 }
 
 // writeEnvironment replaces the file.
-func writeEnvironment(l layout, c *Cluster) error {
-	return writeFile(environmentFile(l), environment(c), 0o600)
+func writeEnvironment(l layout.Layout, c *Cluster) error {
+	return layout.WriteFile(environmentFile(l), environment(c), 0o600)
 }

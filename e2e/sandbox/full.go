@@ -2,17 +2,19 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-retryablehttp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/builds"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/configs"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
 // What profile full adds: names and ports of its parts.
@@ -28,13 +30,12 @@ const (
 	// listener must name GatewayPort, as Traefik's entrypoints have fixed ports.
 	GatewayClass = "traefik"
 	// GatewayPort is the port of Traefik's web entrypoint.
-	GatewayPort = gatewayPort
+	GatewayPort = layout.GatewayPort
 
 	// traefikNamespace and traefikTokenSecret are written in full-objects.yaml.
 	traefikNamespace   = "traefik"
 	traefikTokenSecret = "traefik-token"
 
-	traefikMetricsPort   = 8082
 	sourcesArtifactPort  = 9790
 	sourcesMetricsPort   = 9791
 	sourcesHealthPort    = 9792
@@ -48,48 +49,26 @@ const (
 )
 
 // fullParts are the parts profile full starts after those of light.
-func fullParts(l layout) []part {
-	node := func(port int) string { return hostPort(NodeAddress, port) }
-	flux := []string{"KUBECONFIG=" + l.kubeconfig(identityAdmin), "RUNTIME_NAMESPACE=" + FluxNamespace, "HOME=" + l.path("flux"), "TMPDIR=" + l.path("flux", "tmp")}
+func fullParts(l layout.Layout) []part {
+	node := func(port int) string { return layout.HostPort(NodeAddress, port) }
+	flux := []string{"KUBECONFIG=" + l.Kubeconfig(layout.IdentityAdmin), "RUNTIME_NAMESPACE=" + FluxNamespace, "HOME=" + l.Path("flux"), "TMPDIR=" + l.Path("flux", "tmp")}
 	return []part{
 		{name: partGitea, clusterDNS: true, argv: giteaArgs(l, "web"), env: giteaEnv(l),
-			ready: answers("http://" + node(giteaPort) + "/api/healthz")},
-		{name: partTraefik, clusterDNS: true, argv: traefikArgs(l), before: writeTraefikToken,
+			ready: answers("http://" + node(layout.GiteaPort) + "/api/healthz")},
+		{name: partTraefik, clusterDNS: true, argv: configs.TraefikArgs(l), before: writeTraefikToken,
 			// Without KUBECONFIG Traefik takes the access its arguments name.
-			env: []string{"KUBECONFIG="}, ready: answers("http://" + node(traefikMetricsPort) + "/ping")},
+			env: []string{"KUBECONFIG="}, ready: answers("http://" + node(layout.TraefikMetricsPort) + "/ping")},
 		{name: partSources, clusterDNS: true, env: flux, before: makeFluxDirs, argv: []string{
-			l.tool(partSources), "--watch-all-namespaces", "--storage-path=" + l.path("flux", "artifacts"),
+			l.Tool(partSources), "--watch-all-namespaces", "--storage-path=" + l.Path("flux", "artifacts"),
 			"--storage-addr=" + node(sourcesArtifactPort), "--storage-adv-addr=" + node(sourcesArtifactPort),
 			"--metrics-addr=" + node(sourcesMetricsPort), "--health-addr=" + node(sourcesHealthPort),
 		}, ready: answers("http://" + node(sourcesHealthPort) + "/readyz")},
 		{name: partKustomize, clusterDNS: true, env: flux, before: makeFluxDirs, argv: []string{
-			l.tool(partKustomize), "--watch-all-namespaces", "--requeue-dependency=5s",
+			l.Tool(partKustomize), "--watch-all-namespaces", "--requeue-dependency=5s",
 			"--metrics-addr=" + node(kustomizeMetricsPort), "--health-addr=" + node(kustomizeHealthPort),
 		}, ready: answers("http://" + node(kustomizeHealthPort) + "/readyz")},
 	}
 }
-
-func traefikArgs(l layout) []string {
-	return []string{
-		l.tool(partTraefik),
-		"--global.checknewversion=false", "--global.sendanonymoususage=false", "--log.level=INFO",
-		"--entrypoints.web.address=" + hostPort(NodeAddress, gatewayPort),
-		"--entrypoints.metrics.address=" + hostPort(NodeAddress, traefikMetricsPort),
-		"--providers.kubernetesgateway",
-		"--providers.kubernetesgateway.endpoint=https://" + hostPort("127.0.0.1", apiPort),
-		"--providers.kubernetesgateway.token=" + traefikTokenFile(l),
-		"--providers.kubernetesgateway.certauthfilepath=" + l.path("pki", "ca.crt"),
-		"--providers.kubernetesgateway.statusaddress.ip=" + NodeAddress,
-		// A weight that changed is served within this time, not the default 2 s.
-		"--providers.providersthrottleduration=500ms",
-		"--ping", "--ping.entrypoint=metrics",
-		"--metrics.prometheus", "--metrics.prometheus.entrypoint=metrics",
-		"--metrics.prometheus.addentrypointslabels", "--metrics.prometheus.addrouterslabels", "--metrics.prometheus.addserviceslabels",
-		"--metrics.prometheus.buckets=0.001,0.0025,0.005,0.01,0.025,0.05,0.1,0.2,0.3,0.5,0.75,1,1.5,2.5,5,10",
-	}
-}
-
-func traefikTokenFile(l layout) string { return l.path("pki", "traefik.token") }
 
 // writeTraefikToken copies the token of Traefik's service account to where
 // Traefik reads it, as soon as the cluster has issued one.
@@ -107,13 +86,13 @@ func writeTraefikToken(ctx context.Context, c *Cluster) error {
 		if len(token) == 0 {
 			return fmt.Errorf("secret %s/%s: no token in it yet", traefikNamespace, traefikTokenSecret)
 		}
-		return writeFile(traefikTokenFile(c.layout), token, 0o600)
+		return layout.WriteFile(configs.TraefikTokenFile(c.layout), token, 0o600)
 	})
 }
 
 // makeFluxDirs makes what Flux expects to find.
 func makeFluxDirs(_ context.Context, c *Cluster) error {
-	return errors.Join(os.MkdirAll(c.layout.path("flux", "tmp"), 0o755), os.MkdirAll(c.layout.path("flux", "artifacts"), 0o755))
+	return errors.Join(os.MkdirAll(c.layout.Path("flux", "tmp"), 0o755), os.MkdirAll(c.layout.Path("flux", "artifacts"), 0o755))
 }
 
 // fullSteps are the steps of Up that only profile full has.
@@ -121,7 +100,7 @@ func fullSteps(c *Cluster) []step {
 	l := c.layout
 	steps := []step{
 		{"kinds of Gateway API and Flux", func(ctx context.Context) error { return applyKinds(ctx, c) }},
-		{"objects of Traefik and Flux", func(ctx context.Context) error { return applyFile(ctx, c, l.path("config", "full-objects.yaml")) }},
+		{"objects of Traefik and Flux", func(ctx context.Context) error { return applyFile(ctx, c, l.Path("config", "full-objects.yaml")) }},
 		{"Prometheus' configuration", func(ctx context.Context) error { return reloadPrometheus(ctx, c) }},
 	}
 	for _, one := range fullParts(l) {
@@ -154,16 +133,16 @@ func applyKinds(ctx context.Context, c *Cluster) error {
 }
 
 // kindFiles lists the files with custom resource definitions.
-func kindFiles(ctx context.Context, l layout) ([]string, error) {
-	flux := filepath.Join(l.root, "e2e", "tools", "flux")
+func kindFiles(ctx context.Context, l layout.Layout) ([]string, error) {
+	flux := filepath.Join(l.Root, "e2e", "tools", "flux")
 	var files []string
 	for _, one := range []struct{ within, module, pattern string }{
 		// Not the policy that guards upgrades (vap), nor Gateway API's experiments of other groups (x-k8s.io).
-		{l.root, gatewayModule, "config/crd/experimental/gateway.networking.k8s.io_*.yaml"},
+		{l.Root, gatewayModule, "config/crd/experimental/gateway.networking.k8s.io_*.yaml"},
 		{flux, sourcesModule, "config/crd/bases/*.yaml"},
 		{flux, kustomizeModule, "config/crd/bases/*.yaml"},
 	} {
-		dir, err := moduleDir(ctx, one.within, one.module)
+		dir, err := builds.ModuleDir(ctx, one.within, one.module)
 		if err != nil {
 			return nil, err
 		}
@@ -180,25 +159,6 @@ func kindFiles(ctx context.Context, l layout) ([]string, error) {
 	return files, nil
 }
 
-// moduleDir is where Go keeps the sources of a module that the module in within
-// requires; it is downloaded when it is not there.
-func moduleDir(ctx context.Context, within, module string) (string, error) {
-	command := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
-	command.Dir, command.Env = within, append(os.Environ(), "GOWORK=off")
-	out, err := command.Output()
-	var answer struct{ Dir, Error string }
-	if jsonErr := json.Unmarshal(out, &answer); err == nil {
-		err = jsonErr
-	}
-	if answer.Error != "" {
-		err = errors.New(answer.Error)
-	}
-	if err != nil {
-		return "", fmt.Errorf("sources of module %s: %w", module, err)
-	}
-	return answer.Dir, nil
-}
-
 // reloadPrometheus makes a Prometheus that runs read its configuration again,
 // which light wrote without Traefik.
 func reloadPrometheus(ctx context.Context, c *Cluster) error {
@@ -207,7 +167,7 @@ func reloadPrometheus(ctx context.Context, c *Cluster) error {
 		return err
 	}
 	return until(ctx, func(ctx context.Context) error {
-		request, err := retryablehttp.NewRequestWithContext(ctx, "POST", "http://"+hostPort(NodeAddress, 9090)+"/-/reload", nil)
+		request, err := retryablehttp.NewRequestWithContext(ctx, "POST", "http://"+layout.HostPort(NodeAddress, 9090)+"/-/reload", nil)
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,8 @@ import (
 	promapi "github.com/prometheus/client_golang/api"
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
 const testProfile = Full
@@ -125,7 +127,7 @@ func TestE2EFromGitToGateway(t *testing.T) {
 }
 
 func TestE2EKindFilesAreFound(t *testing.T) {
-	l, err := newLayout("", t.TempDir())
+	l, err := layout.New("", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

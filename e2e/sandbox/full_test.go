@@ -1,10 +1,8 @@
 package sandbox
 
 import (
-	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -82,36 +80,5 @@ func TestGiteaAccessIsKeptPrivately(t *testing.T) {
 	}
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, want 0600: it holds a password", info.Mode())
-	}
-}
-
-func TestHostDataOfOthersIsLeftAlone(t *testing.T) {
-	for _, theirs := range []bool{true, false} {
-		l := testLayout(t)
-		dir := filepath.Join(t.TempDir(), "data")
-		if theirs {
-			if err := os.Mkdir(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := claimHostData(l, dir); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.MkdirAll(filepath.Join(dir, "volume"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		// A second start finds the directory there and keeps the claim.
-		if err := claimHostData(l, dir); err != nil {
-			t.Fatal(err)
-		}
-		for range 2 {
-			if err := removeHostData(l); err != nil {
-				t.Fatal(err)
-			}
-		}
-		_, err := os.Stat(dir)
-		if gone := errors.Is(err, os.ErrNotExist); gone == theirs {
-			t.Errorf("directory there before: %t, removed: %t", theirs, gone)
-		}
 	}
 }

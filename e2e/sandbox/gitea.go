@@ -14,6 +14,9 @@ import (
 	"strings"
 
 	"code.gitea.io/sdk/gitea"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/builds"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
 // Gitea is the sandbox's Git host and OCI registry, of profile full.
@@ -39,10 +42,10 @@ type Gitea struct {
 const giteaAdmin = "serin"
 
 // giteaFile keeps Gitea's administrator between starts.
-func giteaFile(l layout) string { return l.path("gitea-access.json") }
+func giteaFile(l layout.Layout) string { return l.Path("gitea-access.json") }
 
 // savedGitea reads what an earlier Up left, the zero value when there was none.
-func savedGitea(l layout) (Gitea, error) {
+func savedGitea(l layout.Layout) (Gitea, error) {
 	text, err := os.ReadFile(giteaFile(l))
 	if errors.Is(err, os.ErrNotExist) {
 		return Gitea{}, nil
@@ -57,31 +60,31 @@ func savedGitea(l layout) (Gitea, error) {
 	return saved, nil
 }
 
-func giteaArgs(l layout, args ...string) []string {
-	return append([]string{l.tool(partGitea), "--config", l.path("config", "gitea.ini"), "--work-path", l.path("gitea")}, args...)
+func giteaArgs(l layout.Layout, args ...string) []string {
+	return append([]string{l.Tool(partGitea), "--config", l.Path("config", "gitea.ini"), "--work-path", l.Path("gitea")}, args...)
 }
 
-func giteaEnv(l layout) []string {
+func giteaEnv(l layout.Layout) []string {
 	// Everything in the sandbox runs as root; Gitea wants that confirmed.
-	return []string{"GITEA_I_AM_BEING_UNSAFE_RUNNING_AS_ROOT=true", "HOME=" + l.path("gitea", "home")}
+	return []string{"GITEA_I_AM_BEING_UNSAFE_RUNNING_AS_ROOT=true", "HOME=" + l.Path("gitea", "home")}
 }
 
 // prepareGiteaFiles makes Gitea's directory and secrets, once, and returns the
 // directory of its module, whose templates and locales it needs to run.
-func prepareGiteaFiles(ctx context.Context, l layout) (string, error) {
-	if err := os.MkdirAll(l.path("gitea", "home"), 0o755); err != nil {
+func prepareGiteaFiles(ctx context.Context, l layout.Layout) (string, error) {
+	if err := os.MkdirAll(l.Path("gitea", "home"), 0o755); err != nil {
 		return "", err
 	}
 	for _, name := range []string{"secret-key", "internal-token"} {
-		file := l.path("gitea", name)
+		file := l.Path("gitea", name)
 		if _, err := os.Stat(file); err == nil {
 			continue
 		}
-		if err := writeFile(file, []byte(randomHex()), 0o600); err != nil {
+		if err := layout.WriteFile(file, []byte(randomHex()), 0o600); err != nil {
 			return "", err
 		}
 	}
-	return moduleDir(ctx, filepath.Join(l.root, "e2e", "tools", "gitea"), giteaModule)
+	return builds.ModuleDir(ctx, filepath.Join(l.Root, "e2e", "tools", "gitea"), giteaModule)
 }
 
 // randomHex is a secret of 256 bits.
@@ -94,7 +97,7 @@ func randomHex() string {
 // prepareGitea creates the administrator with a token, or makes sure that those
 // of an earlier start still serve, and fills in c.Gitea.
 func prepareGitea(ctx context.Context, c *Cluster) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("Gitea's log is "+c.layout.log(partGitea)))
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("Gitea's log is "+c.layout.Log(partGitea)))
 	defer cancel()
 	access, err := savedGitea(c.layout)
 	if err != nil {
@@ -104,9 +107,9 @@ func prepareGitea(ctx context.Context, c *Cluster) error {
 		access.Password = randomHex()
 	}
 	access.User = giteaAdmin
-	access.URL = "http://" + hostPort("127.0.0.1", hostGiteaPort)
-	access.ClusterURL = "http://" + hostPort("gitea.local", giteaPort)
-	access.NodeURL = "http://" + hostPort(NodeAddress, giteaPort)
+	access.URL = "http://" + layout.HostPort("127.0.0.1", layout.HostGiteaPort)
+	access.ClusterURL = "http://" + layout.HostPort("gitea.local", layout.GiteaPort)
+	access.NodeURL = "http://" + layout.HostPort(NodeAddress, layout.GiteaPort)
 	// Saved before it is used: a start cut short knows the password next time.
 	if err := saveGitea(c.layout, access); err != nil {
 		return err
@@ -128,17 +131,17 @@ func prepareGitea(ctx context.Context, c *Cluster) error {
 	return saveGitea(c.layout, access)
 }
 
-func saveGitea(l layout, access Gitea) error {
+func saveGitea(l layout.Layout, access Gitea) error {
 	text, err := json.MarshalIndent(access, "", "  ")
 	if err != nil {
 		return err
 	}
-	return writeFile(giteaFile(l), text, 0o600)
+	return layout.WriteFile(giteaFile(l), text, 0o600)
 }
 
 // createAdmin adds the administrator by Gitea's command, the only way before
 // there is one. That it is there already is fine.
-func createAdmin(ctx context.Context, l layout, access Gitea) error {
+func createAdmin(ctx context.Context, l layout.Layout, access Gitea) error {
 	argv := giteaArgs(l, "admin", "user", "create", "--admin", "--username", access.User, "--password", access.Password,
 		"--email", access.User+"@gitea.local", "--must-change-password=false")
 	command := exec.CommandContext(ctx, argv[0], argv[1:]...)

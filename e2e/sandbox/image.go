@@ -20,6 +20,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
 // ImageFile is one file of an image that BuildImage makes.
@@ -102,7 +104,7 @@ func (c *Cluster) Push(ctx context.Context, reference string, image v1.Image) er
 		return fmt.Errorf("image reference %q: %w", reference, err)
 	}
 	login := authn.Anonymous
-	if parsed.Context().RegistryStr() == hostPort("gitea.local", giteaPort) {
+	if parsed.Context().RegistryStr() == layout.HostPort("gitea.local", layout.GiteaPort) {
 		login = &authn.Basic{Username: c.Gitea.User, Password: c.Gitea.Token}
 	}
 	if err := remote.Write(parsed, image, remote.WithContext(ctx), remote.WithTransport(c.Transport()), remote.WithAuth(login)); err != nil {

@@ -23,6 +23,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/machine"
 )
 
 // webManifests is a Deployment of two pods behind a Service.
@@ -133,7 +135,7 @@ func TestKillAndStartPrometheus(t *testing.T) {
 	if err := cluster.KillPart(t.Context(), "prometheus"); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := cluster.layout.running("prometheus"); ok {
+	if _, ok := machine.Running(cluster.layout, "prometheus"); ok {
 		t.Error("prometheus runs after KillPart")
 	}
 	if err := cluster.StartPart(t.Context(), "prometheus"); err != nil {

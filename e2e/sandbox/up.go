@@ -11,16 +11,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-)
 
-// Profile says how much of the sandbox runs.
-type Profile string
-
-const (
-	// Light is Kubernetes, the bootstrap registry and Prometheus.
-	Light Profile = "light"
-	// Full adds Gitea, Flux and Traefik.
-	Full Profile = "full"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/builds"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/configs"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/machine"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/netns"
 )
 
 // Options of Up, Down and Build.
@@ -38,26 +34,26 @@ type Options struct {
 }
 
 // complete checks the options and fills in defaults.
-func (o Options) complete() (Options, layout, error) {
+func (o Options) complete() (Options, layout.Layout, error) {
 	switch o.Profile {
 	case "":
 		o.Profile = Light
 	case Light, Full:
 	default:
-		return o, layout{}, fmt.Errorf("profile %q: must be %s or %s", o.Profile, Light, Full)
+		return o, layout.Layout{}, fmt.Errorf("profile %q: must be %s or %s", o.Profile, Light, Full)
 	}
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
-	l, err := newLayout(o.Root, o.CacheDir)
+	l, err := layout.New(o.Root, o.CacheDir)
 	return o, l, err
 }
 
 // lockPath is one for the machine, as the network namespace is.
-const lockPath = "/run/" + NetNS + ".lock"
+const lockPath = "/run/" + layout.NetNS + ".lock"
 
 // ownerPath names the cache directory that the namespace belongs to.
-const ownerPath = "/run/" + NetNS + ".owner"
+const ownerPath = "/run/" + layout.NetNS + ".owner"
 
 // step is one line of progress.
 type step struct {
@@ -75,16 +71,16 @@ func Up(ctx context.Context, options Options) (*Cluster, error) {
 	if options.Kubeconfig != "" {
 		return useExisting(ctx, l, options.Kubeconfig)
 	}
-	if err := checkMachine(l); err != nil {
+	if err := machine.Check(l); err != nil {
 		return nil, err
 	}
-	unlock, err := lockFile(lockPath)
+	unlock, err := layout.LockFile(lockPath)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
 	cluster := newCluster(l, options.Profile)
-	if options.Profile == Light && networkReady(ctx) && fullRuns(l) {
+	if options.Profile == Light && netns.Ready(ctx) && fullRuns(l) {
 		cluster = newCluster(l, Full) // what runs is kept
 		if cluster.Gitea, err = savedGitea(l); err != nil {
 			return nil, err
@@ -97,9 +93,9 @@ func Up(ctx context.Context, options Options) (*Cluster, error) {
 }
 
 // fullRuns tells whether any part runs that only profile full has.
-func fullRuns(l layout) bool {
+func fullRuns(l layout.Layout) bool {
 	return slices.ContainsFunc(fullParts(l), func(one part) bool {
-		_, ok := l.running(one.name)
+		_, ok := machine.Running(l, one.name)
 		return ok
 	})
 }
@@ -108,7 +104,7 @@ func fullRuns(l layout) bool {
 // the cluster's may be more, of which nothing is started.
 func upSteps(c *Cluster, profile Profile) []step {
 	l := c.layout
-	steps := []step{{"Debian packages", func(ctx context.Context) error { return installPackages(ctx, l, profile) }}}
+	steps := []step{{"Debian packages", func(ctx context.Context) error { return machine.InstallPackages(ctx, l, profile) }}}
 	steps = append(steps, buildSteps(l, profile)...)
 	steps = append(steps,
 		step{"network", func(ctx context.Context) error { return prepareNetwork(ctx, l) }},
@@ -118,9 +114,9 @@ func upSteps(c *Cluster, profile Profile) []step {
 		steps = append(steps, step{one.name, func(ctx context.Context) error { return startPart(ctx, c, one) }})
 	}
 	steps = append(steps,
-		step{"cluster objects", func(ctx context.Context) error { return applyFile(ctx, c, l.path("config", "objects.yaml")) }},
+		step{"cluster objects", func(ctx context.Context) error { return applyFile(ctx, c, l.Path("config", "objects.yaml")) }},
 		step{"node ready", func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("the kubelet's log is "+l.log(partKubelet)))
+			ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("the kubelet's log is "+l.Log(partKubelet)))
 			defer cancel()
 			return nodeReady(ctx, c)
 		}},
@@ -132,18 +128,15 @@ func upSteps(c *Cluster, profile Profile) []step {
 }
 
 // buildSteps lists the builds of a profile.
-func buildSteps(l layout, profile Profile) []step {
+func buildSteps(l layout.Layout, profile Profile) []step {
 	var steps []step
-	for _, one := range tools {
-		if one.profile == Full && profile != Full {
-			continue
-		}
-		steps = append(steps, step{"build of " + one.name, func(ctx context.Context) error {
-			_, err := buildTool(ctx, l, one)
+	for _, one := range builds.For(profile) {
+		steps = append(steps, step{"build of " + one.Name, func(ctx context.Context) error {
+			_, err := builds.Build(ctx, l, one)
 			return err
 		}})
 	}
-	return append(steps, step{"build of the sandbox's helpers", func(ctx context.Context) error { return buildHelpers(ctx, l) }})
+	return append(steps, step{"build of the sandbox's helpers", func(ctx context.Context) error { return builds.BuildHelpers(ctx, l) }})
 }
 
 // Build builds what a profile needs and starts nothing. It does not need root.
@@ -191,68 +184,68 @@ func seconds(since time.Time) string { return fmt.Sprintf("%.1fs", time.Since(si
 
 // prepareNetwork keeps a network namespace that is whole. Else everything of an
 // earlier sandbox is stopped and removed first, whatever is left of it.
-func prepareNetwork(ctx context.Context, l layout) error {
+func prepareNetwork(ctx context.Context, l layout.Layout) error {
 	owner, err := os.ReadFile(ownerPath)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if other := string(owner); other != "" && other != l.cache {
-		previous := layout{root: l.root, cache: other, dir: filepath.Join(other, "sandbox")}
-		if _, ok := previous.running(partAPI); ok {
+	if other := string(owner); other != "" && other != l.Cache {
+		previous := layout.Layout{Root: l.Root, Cache: other, Dir: filepath.Join(other, "sandbox")}
+		if _, ok := machine.Running(previous, partAPI); ok {
 			return fmt.Errorf("the machine's sandbox is up with the cache directory %s: use that, or take it down there", other)
 		}
 		if err := stopAll(ctx, previous); err != nil {
 			return err
 		}
-	} else if networkReady(ctx) {
+	} else if netns.Ready(ctx) {
 		return nil
 	}
 	if err := stopAll(ctx, l); err != nil {
 		return err
 	}
-	if err := makeNetwork(ctx); err != nil {
+	if err := netns.Make(ctx); err != nil {
 		return err
 	}
-	return writeFile(ownerPath, []byte(l.cache), 0o644)
+	return layout.WriteFile(ownerPath, []byte(l.Cache), 0o644)
 }
 
 // prepareFiles writes what the parts read, and remembers the profile.
 func prepareFiles(ctx context.Context, c *Cluster) error {
 	l := c.layout
-	if err := os.RemoveAll(l.path("existing")); err != nil {
+	if err := os.RemoveAll(l.Path("existing")); err != nil {
 		return err
 	}
-	if err := linkNames(l); err != nil {
+	if err := builds.LinkNames(l); err != nil {
 		return err
 	}
-	if err := makeCgroups(); err != nil {
+	if err := machine.MakeCgroups(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(l.path("targets"), 0o755); err != nil {
+	if err := os.MkdirAll(l.Path("targets"), 0o755); err != nil {
 		return err
 	}
-	if err := claimHostData(l, hostData); err != nil {
+	if err := machine.ClaimHostData(l, machine.HostData); err != nil {
 		return err
 	}
-	if err := writePKI(l, time.Now()); err != nil {
+	if err := configs.WritePKI(l, time.Now()); err != nil {
 		return err
 	}
-	config := settings{layout: l, Full: c.Profile == Full}
+	config := configs.Settings{Layout: l, Full: c.Profile == Full}
 	if config.Full {
 		var err error
 		if config.GiteaSources, err = prepareGiteaFiles(ctx, l); err != nil {
 			return err
 		}
 	}
-	if err := writeConfigs(config); err != nil {
+	if err := configs.WriteConfigs(config); err != nil {
 		return err
 	}
-	return writeFile(l.path("profile"), []byte(c.Profile), 0o644)
+	return layout.WriteFile(l.Path("profile"), []byte(c.Profile), 0o644)
 }
 
 // savedProfile is the profile of the sandbox that is up or was left by a crash.
-func savedProfile(l layout) Profile {
-	text, err := os.ReadFile(l.path("profile"))
+func savedProfile(l layout.Layout) Profile {
+	text, err := os.ReadFile(l.Path("profile"))
 	if err != nil || Profile(text) != Full {
 		return Light
 	}
@@ -269,7 +262,7 @@ func applyFile(ctx context.Context, c *Cluster, file string) error {
 }
 
 // useExisting verifies access to an existing cluster and remembers it for Attach.
-func useExisting(ctx context.Context, l layout, kubeconfig string) (*Cluster, error) {
+func useExisting(ctx context.Context, l layout.Layout, kubeconfig string) (*Cluster, error) {
 	kubeconfig, err := filepath.Abs(kubeconfig)
 	if err != nil {
 		return nil, err
@@ -282,7 +275,7 @@ func useExisting(ctx context.Context, l layout, kubeconfig string) (*Cluster, er
 	if _, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); err != nil {
 		return nil, fmt.Errorf("existing cluster of %s: %w", kubeconfig, err)
 	}
-	return cluster, errors.Join(writeFile(l.path("existing"), []byte(kubeconfig), 0o644), writeEnvironment(l, cluster))
+	return cluster, errors.Join(layout.WriteFile(l.Path("existing"), []byte(kubeconfig), 0o644), writeEnvironment(l, cluster))
 }
 
 // Down stops everything and removes it from the machine and its data from the
@@ -293,14 +286,14 @@ func Down(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(l.path("existing")); err == nil {
+	if _, err := os.Stat(l.Path("existing")); err == nil {
 		// The cluster is not ours to stop.
-		return errors.Join(os.Remove(l.path("existing")), os.RemoveAll(environmentFile(l)))
+		return errors.Join(os.Remove(l.Path("existing")), os.RemoveAll(environmentFile(l)))
 	}
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("root is needed to stop the sandbox; this is user %d: run it with sudo", os.Geteuid())
 	}
-	unlock, err := lockFile(lockPath)
+	unlock, err := layout.LockFile(lockPath)
 	if err != nil {
 		return err
 	}
@@ -309,20 +302,20 @@ func Down(ctx context.Context, options Options) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if other := string(owner); other != "" && other != l.cache {
+	if other := string(owner); other != "" && other != l.Cache {
 		return fmt.Errorf("the machine's sandbox belongs to the cache directory %s: take it down with SERIN_CACHE=%s", other, other)
 	}
 	if err := stopAll(ctx, l); err != nil {
 		return err
 	}
-	if err := removeHostData(l); err != nil {
+	if err := machine.RemoveHostData(l); err != nil {
 		return err
 	}
 	for _, name := range []string{
 		"etcd", "containerd", "kubelet-root", "prometheus", "pki", "config", "targets", "run", "bin", "kubeconfig", "profile", "existing",
 		"gitea", "gitea-access.json", "flux", "environment",
 	} {
-		if err := os.RemoveAll(l.path(name)); err != nil {
+		if err := os.RemoveAll(l.Path(name)); err != nil {
 			return err
 		}
 	}
@@ -335,23 +328,23 @@ func Down(ctx context.Context, options Options) error {
 // stopAll stops every part in the reverse order of starting, so that the
 // kubelet ends before its containers do and does not start them again, and then
 // removes what they leave behind.
-func stopAll(ctx context.Context, l layout) error {
-	files, err := filepath.Glob(l.recordPath("*"))
+func stopAll(ctx context.Context, l layout.Layout) error {
+	files, err := filepath.Glob(machine.RecordPath(l, "*"))
 	if err != nil {
 		return err
 	}
 	known := parts(l, Full)
 	for i := len(known) - 1; i >= 0; i-- {
-		if err := l.stop(ctx, known[i].name, true); err != nil {
+		if err := machine.Stop(ctx, l, known[i].name, true); err != nil {
 			return err
 		}
 	}
 	for _, file := range files { // parts of another version of this program
-		if err := l.stop(ctx, strings.TrimSuffix(filepath.Base(file), ".json"), true); err != nil {
+		if err := machine.Stop(ctx, l, strings.TrimSuffix(filepath.Base(file), ".json"), true); err != nil {
 			return err
 		}
 	}
-	return cleanUp(ctx, l)
+	return machine.CleanUp(ctx, l)
 }
 
 // PartStatus is one line of Status.
@@ -370,8 +363,8 @@ func Status(options Options) ([]PartStatus, error) {
 	}
 	var all []PartStatus
 	for _, one := range parts(l, savedProfile(l)) {
-		process, ok := l.running(one.name)
-		status := PartStatus{Name: one.name, Running: ok, Log: l.log(one.name)}
+		process, ok := machine.Running(l, one.name)
+		status := PartStatus{Name: one.name, Running: ok, Log: l.Log(one.name)}
 		if ok {
 			status.PID = process.PID
 		}
@@ -382,12 +375,14 @@ func Status(options Options) ([]PartStatus, error) {
 
 // forwardReady waits until the forwarder listens.
 func forwardReady(ctx context.Context, _ *Cluster) error {
-	return until(ctx, func(ctx context.Context) error { return connects(ctx, "tcp", hostPort("127.0.0.1", apiPort)) })
+	return until(ctx, func(ctx context.Context) error {
+		return connects(ctx, "tcp", layout.HostPort("127.0.0.1", layout.APIPort))
+	})
 }
 
 // containerdReady waits until containerd listens.
 func containerdReady(ctx context.Context, c *Cluster) error {
-	return until(ctx, func(ctx context.Context) error { return connects(ctx, "unix", c.layout.containerdSocket()) })
+	return until(ctx, func(ctx context.Context) error { return connects(ctx, "unix", c.layout.ContainerdSocket()) })
 }
 
 // connects tells whether somebody listens.
@@ -402,6 +397,6 @@ func connects(ctx context.Context, network, address string) error {
 
 // pushPause puts the pause image where containerd looks for it.
 func pushPause(ctx context.Context, c *Cluster) error {
-	_, err := c.PushBinary(ctx, "pause:1", c.layout.tool("pause"))
+	_, err := c.PushBinary(ctx, "pause:1", c.layout.Tool("pause"))
 	return err
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serin-gitops/serin/e2e/sandbox"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/bootstrap"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/discovery"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/netns"
 )
 
 func main() {
@@ -131,13 +134,13 @@ func serveCommand() *cobra.Command {
 	c := &cobra.Command{Use: "serve", Short: "Run a background part in the foreground", Hidden: true}
 	c.AddCommand(
 		&cobra.Command{Use: "forward", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-			return sandbox.ServeForwards(c.Context())
+			return netns.ServeForwards(c.Context())
 		}},
 		&cobra.Command{Use: "discovery KUBECONFIG FILE", Args: cobra.ExactArgs(2), RunE: func(c *cobra.Command, args []string) error {
-			return sandbox.ServeDiscovery(c.Context(), args[0], args[1])
+			return discovery.Serve(c.Context(), args[0], args[1])
 		}},
 		&cobra.Command{Use: "registry DIR", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
-			return sandbox.ServeRegistry(c.Context(), args[0])
+			return bootstrap.Serve(c.Context(), args[0])
 		}},
 	)
 	return c

@@ -1,4 +1,4 @@
-package sandbox
+package configs
 
 import (
 	"crypto/ecdsa"
@@ -13,24 +13,17 @@ import (
 	"net"
 	"os"
 	"time"
-)
 
-// The identities of the cluster's clients; each gets a certificate and a kubeconfig.
-const (
-	identityAdmin             = "admin"
-	identityControllerManager = "controller-manager"
-	identityScheduler         = "scheduler"
-	identityKubelet           = "kubelet"
-	identityProxy             = "proxy"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
 // subjects are the users and groups that RBAC knows the identities by.
 var subjects = []struct{ identity, user, group string }{
-	{identityAdmin, "sandbox-admin", "system:masters"},
-	{identityControllerManager, "system:kube-controller-manager", ""},
-	{identityScheduler, "system:kube-scheduler", ""},
-	{identityKubelet, "system:node:" + NodeName, "system:nodes"},
-	{identityProxy, "system:kube-proxy", ""},
+	{layout.IdentityAdmin, "sandbox-admin", "system:masters"},
+	{layout.IdentityControllerManager, "system:kube-controller-manager", ""},
+	{layout.IdentityScheduler, "system:kube-scheduler", ""},
+	{layout.IdentityKubelet, "system:node:" + layout.NodeName, "system:nodes"},
+	{layout.IdentityProxy, "system:kube-proxy", ""},
 }
 
 // certificateLife bounds the life of the sandbox's certificates.
@@ -44,17 +37,17 @@ type authority struct {
 	pem         []byte
 }
 
-// writePKI makes every key, certificate and kubeconfig, unless they are there.
+// WritePKI makes every key, certificate and kubeconfig, unless they are there.
 // The administrator's kubeconfig is written last and marks completeness.
-func writePKI(l layout, now time.Time) error {
-	if _, err := os.Stat(l.kubeconfig(identityAdmin)); err == nil {
+func WritePKI(l layout.Layout, now time.Time) error {
+	if _, err := os.Stat(l.Kubeconfig(layout.IdentityAdmin)); err == nil {
 		return nil
 	}
 	ca, err := newAuthority(now)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(l.path("pki", "ca.crt"), ca.pem, 0o644); err != nil {
+	if err := layout.WriteFile(l.Path("pki", "ca.crt"), ca.pem, 0o644); err != nil {
 		return err
 	}
 	if err := writeServiceAccountKey(l); err != nil {
@@ -64,10 +57,10 @@ func writePKI(l layout, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(l.path("pki", "server.crt"), cert, 0o644); err != nil {
+	if err := layout.WriteFile(l.Path("pki", "server.crt"), cert, 0o644); err != nil {
 		return err
 	}
-	if err := writeFile(l.path("pki", "server.key"), key, 0o600); err != nil {
+	if err := layout.WriteFile(l.Path("pki", "server.key"), key, 0o600); err != nil {
 		return err
 	}
 	for i := len(subjects) - 1; i >= 0; i-- {
@@ -107,10 +100,10 @@ func serverTemplate() *x509.Certificate {
 		Subject:     pkix.Name{CommonName: "serin-sandbox-server"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames: []string{
-			"localhost", NodeName, "kubernetes", "kubernetes.default",
+			"localhost", layout.NodeName, "kubernetes", "kubernetes.default",
 			"kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
 		},
-		IPAddresses: []net.IP{net.ParseIP("127.0.0.1"), net.ParseIP(NodeAddress), net.ParseIP(kubernetesIP)},
+		IPAddresses: []net.IP{net.ParseIP("127.0.0.1"), net.ParseIP(layout.NodeAddress), net.ParseIP(layout.KubernetesIP)},
 	}
 }
 
@@ -134,7 +127,7 @@ func (a *authority) issue(template *x509.Certificate, now time.Time) (certPEM, k
 }
 
 // writeClient issues a client certificate and wraps it in a kubeconfig.
-func (a *authority) writeClient(l layout, identity, user, group string, now time.Time) error {
+func (a *authority) writeClient(l layout.Layout, identity, user, group string, now time.Time) error {
 	name := pkix.Name{CommonName: user}
 	if group != "" {
 		name.Organization = []string{group}
@@ -145,25 +138,25 @@ func (a *authority) writeClient(l layout, identity, user, group string, now time
 	}
 	encode := base64.StdEncoding.EncodeToString
 	text, err := render("kubeconfig.yaml", struct{ Server, CA, Identity, Cert, Key string }{
-		"https://" + hostPort("127.0.0.1", apiPort), encode(a.pem), identity, encode(cert), encode(key),
+		"https://" + layout.HostPort("127.0.0.1", layout.APIPort), encode(a.pem), identity, encode(cert), encode(key),
 	})
 	if err != nil {
 		return err
 	}
-	if identity == identityAdmin {
+	if identity == layout.IdentityAdmin {
 		// The API server presents the same certificate to the kubelet.
-		if err := writeFile(l.path("pki", "admin.crt"), cert, 0o644); err != nil {
+		if err := layout.WriteFile(l.Path("pki", "admin.crt"), cert, 0o644); err != nil {
 			return err
 		}
-		if err := writeFile(l.path("pki", "admin.key"), key, 0o600); err != nil {
+		if err := layout.WriteFile(l.Path("pki", "admin.key"), key, 0o600); err != nil {
 			return err
 		}
 	}
-	return writeFile(l.kubeconfig(identity), text, 0o600)
+	return layout.WriteFile(l.Kubeconfig(identity), text, 0o600)
 }
 
 // writeServiceAccountKey makes the key that signs service account tokens.
-func writeServiceAccountKey(l layout) error {
+func writeServiceAccountKey(l layout.Layout) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -172,7 +165,7 @@ func writeServiceAccountKey(l layout) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(l.path("pki", "service-account.key"), text, 0o600)
+	return layout.WriteFile(l.Path("pki", "service-account.key"), text, 0o600)
 }
 
 func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {

@@ -1,10 +1,12 @@
-package sandbox
+// Package builds makes the binaries of the sandbox out of Go modules.
+package builds
 
 import (
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,13 +14,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
-// tool is a binary built from a nested Go module under e2e/tools.
-type tool struct {
-	name string
-	// module is the folder under e2e/tools; empty: the name.
+// Tool is a binary built from a nested Go module under e2e/tools.
+type Tool struct {
+	// Name is that of the binary, and of its folder unless module says otherwise.
+	Name string
+	// module is the folder under e2e/tools; empty: Name.
 	module string
 	// pkg is the package to build; empty: the module's own. Programs whose code
 	// is internal to their module are built as they are.
@@ -26,7 +30,7 @@ type tool struct {
 	cgo     bool
 	tags    string
 	ldflags string
-	profile Profile
+	profile layout.Profile
 }
 
 const (
@@ -36,8 +40,8 @@ const (
 
 // tools are built in this order. The reports of Kubernetes' parts about their
 // own version come from the linker, since no Git checkout is involved.
-var tools = []tool{
-	{name: "kubernetes", profile: Light, ldflags: strings.Join([]string{
+var tools = []Tool{
+	{Name: "kubernetes", profile: layout.Light, ldflags: strings.Join([]string{
 		"-X " + versionPackage + ".gitVersion=" + kubernetesVersion,
 		"-X " + versionPackage + ".gitMajor=1",
 		"-X " + versionPackage + ".gitMinor=37",
@@ -45,20 +49,20 @@ var tools = []tool{
 		"-X " + versionPackage + ".gitCommit=" + kubernetesVersion,
 		"-X " + versionPackage + ".buildDate=2026-01-01T00:00:00Z",
 	}, " ")},
-	{name: "coredns", profile: Light},
-	{name: "gitea", pkg: "code.gitea.io/gitea", cgo: true, tags: "sqlite sqlite_unlock_notify", profile: Full,
+	{Name: "coredns", profile: layout.Light},
+	{Name: "gitea", pkg: "code.gitea.io/gitea", cgo: true, tags: "sqlite sqlite_unlock_notify", profile: layout.Full,
 		ldflags: "-X main.Version=1.25.4"},
-	{name: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", profile: Full,
+	{Name: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", profile: layout.Full,
 		ldflags: "-X github.com/traefik/traefik/v3/pkg/version.Version=3.6.7"},
-	{name: "source-controller", module: "flux", pkg: "github.com/fluxcd/source-controller", profile: Full},
-	{name: "kustomize-controller", module: "flux", pkg: "github.com/fluxcd/kustomize-controller", profile: Full},
+	{Name: "source-controller", module: "flux", pkg: "github.com/fluxcd/source-controller", profile: layout.Full},
+	{Name: "kustomize-controller", module: "flux", pkg: "github.com/fluxcd/kustomize-controller", profile: layout.Full},
 }
 
 // names by which the kubernetes binary is called.
 var kubernetesNames = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"}
 
 // args are the arguments of go for building the tool into a file.
-func (t tool) args(output string) []string {
+func (t Tool) args(output string) []string {
 	args := []string{"build", "-mod=readonly", "-trimpath", "-ldflags", strings.TrimSpace("-s -w " + t.ldflags)}
 	if t.tags != "" {
 		args = append(args, "-tags", t.tags)
@@ -68,7 +72,7 @@ func (t tool) args(output string) []string {
 
 // stamp identifies what the tool would be built from: its module's sources,
 // go.mod and go.sum, the flags and the compiler.
-func (t tool) stamp(dir, compiler string) (string, error) {
+func (t Tool) stamp(dir, compiler string) (string, error) {
 	var files []string
 	for _, pattern := range []string{"*.go", "go.mod", "go.sum"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
@@ -78,7 +82,7 @@ func (t tool) stamp(dir, compiler string) (string, error) {
 		files = append(files, found...)
 	}
 	if len(files) == 0 {
-		return "", fmt.Errorf("tool %s: no sources in %s", t.name, dir)
+		return "", fmt.Errorf("tool %s: no sources in %s", t.Name, dir)
 	}
 	slices.Sort(files)
 	hash := sha256.New()
@@ -94,15 +98,20 @@ func (t tool) stamp(dir, compiler string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// buildTool builds the tool unless an up-to-date one is there. A second builder
+// For lists the tools of a profile in the order they are built.
+func For(profile layout.Profile) []Tool {
+	return slices.DeleteFunc(slices.Clone(tools), func(one Tool) bool { return one.profile == layout.Full && profile != layout.Full })
+}
+
+// Build builds the tool unless an up-to-date one is there. A second builder
 // waits for the first and then finds its result.
-func buildTool(ctx context.Context, l layout, t tool) (built bool, err error) {
-	unlock, err := lockFile(l.tool("." + t.name + ".lock"))
+func Build(ctx context.Context, l layout.Layout, t Tool) (built bool, err error) {
+	unlock, err := layout.LockFile(l.Tool("." + t.Name + ".lock"))
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
-	dir := filepath.Join(l.root, "e2e", "tools", cmp.Or(t.module, t.name))
+	dir := filepath.Join(l.Root, "e2e", "tools", cmp.Or(t.module, t.Name))
 	compiler, err := goVersion(ctx, dir)
 	if err != nil {
 		return false, err
@@ -111,10 +120,10 @@ func buildTool(ctx context.Context, l layout, t tool) (built bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	stampFile := l.tool(t.name + ".stamp")
+	stampFile := l.Tool(t.Name + ".stamp")
 	have, err := os.ReadFile(stampFile)
 	if err == nil && string(have) == stamp {
-		if _, err := os.Stat(l.tool(t.name)); err == nil {
+		if _, err := os.Stat(l.Tool(t.Name)); err == nil {
 			return false, nil
 		}
 	}
@@ -122,32 +131,32 @@ func buildTool(ctx context.Context, l layout, t tool) (built bool, err error) {
 	if t.cgo {
 		cgo = "1"
 	}
-	next := l.tool(t.name + ".next")
-	if err := goBuild(ctx, dir, l.tool(t.name+".log"), []string{"CGO_ENABLED=" + cgo}, t.args(next)); err != nil {
-		return false, fmt.Errorf("build of %s: %w", t.name, err)
+	next := l.Tool(t.Name + ".next")
+	if err := goBuild(ctx, dir, l.Tool(t.Name+".log"), []string{"CGO_ENABLED=" + cgo}, t.args(next)); err != nil {
+		return false, fmt.Errorf("build of %s: %w", t.Name, err)
 	}
-	if err := os.Rename(next, l.tool(t.name)); err != nil {
+	if err := os.Rename(next, l.Tool(t.Name)); err != nil {
 		return false, err
 	}
-	return true, writeFile(stampFile, []byte(stamp), 0o644)
+	return true, layout.WriteFile(stampFile, []byte(stamp), 0o644)
 }
 
-// buildHelpers builds the sandbox's own background programs out of the main
+// BuildHelpers builds the sandbox's own background programs out of the main
 // module. Go's build cache makes it cheap to do every time.
-func buildHelpers(ctx context.Context, l layout) error {
-	unlock, err := lockFile(l.tool(".helpers.lock"))
+func BuildHelpers(ctx context.Context, l layout.Layout) error {
+	unlock, err := layout.LockFile(l.Tool(".helpers.lock"))
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	for name, env := range map[string][]string{"sandbox": nil, "pause": {"CGO_ENABLED=0"}} {
-		next := l.tool(name + ".next")
+		next := l.Tool(name + ".next")
 		args := []string{"build", "-o", next, "./e2e/sandbox/cmd/" + name}
-		if err := goBuild(ctx, l.root, l.tool(name+".log"), env, args); err != nil {
+		if err := goBuild(ctx, l.Root, l.Tool(name+".log"), env, args); err != nil {
 			return fmt.Errorf("build of %s: %w", name, err)
 		}
 		// A rename: the old file may be running.
-		if err := os.Rename(next, l.tool(name)); err != nil {
+		if err := os.Rename(next, l.Tool(name)); err != nil {
 			return err
 		}
 	}
@@ -184,39 +193,41 @@ func goVersion(ctx context.Context, dir string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// linkNames gives the kubernetes binary the names it is called by.
-func linkNames(l layout) error {
-	if err := os.MkdirAll(l.path("bin"), 0o755); err != nil {
+// LinkNames gives the kubernetes binary the names it is called by.
+func LinkNames(l layout.Layout) error {
+	if err := os.MkdirAll(l.Path("bin"), 0o755); err != nil {
 		return err
 	}
 	for _, name := range kubernetesNames {
-		link := l.bin(name)
-		if target, err := os.Readlink(link); err == nil && target == l.tool("kubernetes") {
+		link := l.Bin(name)
+		if target, err := os.Readlink(link); err == nil && target == l.Tool("kubernetes") {
 			continue
 		}
 		if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		if err := os.Symlink(l.tool("kubernetes"), link); err != nil {
+		if err := os.Symlink(l.Tool("kubernetes"), link); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// lockFile takes an exclusive lock, waiting for whoever holds it. The kernel
-// releases it when the holder ends, however it ends.
-func lockFile(path string) (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
+// ModuleDir is where Go keeps the sources of a module that the module in within
+// requires; it is downloaded when it is not there.
+func ModuleDir(ctx context.Context, within, module string) (string, error) {
+	command := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
+	command.Dir, command.Env = within, append(os.Environ(), "GOWORK=off")
+	out, err := command.Output()
+	var answer struct{ Dir, Error string }
+	if jsonErr := json.Unmarshal(out, &answer); err == nil {
+		err = jsonErr
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if answer.Error != "" {
+		err = errors.New(answer.Error)
+	}
 	if err != nil {
-		return nil, err
+		return "", fmt.Errorf("sources of module %s: %w", module, err)
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return func() { _ = file.Close() }, nil
+	return answer.Dir, nil
 }

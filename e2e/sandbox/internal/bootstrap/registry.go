@@ -1,4 +1,6 @@
-package sandbox
+// Package bootstrap is the registry that is there before anything else: images
+// of the sandbox and of tests are pushed to it.
+package bootstrap
 
 import (
 	"bytes"
@@ -19,6 +21,9 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/netns"
 )
 
 // manifestStore makes the in-memory manifests of go-containerregistry's
@@ -142,17 +147,17 @@ func (s *manifestStore) journal(r *http.Request, body []byte, status int) error 
 	if err != nil {
 		return err
 	}
-	return writeFile(file, text, 0o644)
+	return layout.WriteFile(file, text, 0o644)
 }
 
-// ServeRegistry runs the bootstrap registry inside the sandbox until ctx ends.
+// Serve runs the bootstrap registry inside the sandbox until ctx ends.
 // It is what the part "registry" of the sandbox does.
-func ServeRegistry(ctx context.Context, dir string) error {
+func Serve(ctx context.Context, dir string) error {
 	handler, err := newRegistry(dir)
 	if err != nil {
 		return err
 	}
-	listener, err := listen(hostPort(NodeAddress, bootstrapPort))
+	listener, err := netns.Listen(layout.HostPort(layout.NodeAddress, layout.BootstrapPort))
 	if err != nil {
 		return err
 	}

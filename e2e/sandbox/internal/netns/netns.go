@@ -1,4 +1,6 @@
-package sandbox
+// Package netns is the network namespace of the sandbox: making it, running in it
+// and reaching into it.
+package netns
 
 import (
 	"context"
@@ -13,10 +15,19 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
 // netnsPath is where ip(8) binds the namespace.
-const netnsPath = "/var/run/netns/" + NetNS
+const netnsPath = "/var/run/netns/" + layout.NetNS
+
+// The node's address is on a bridge; nothing is behind the gateway.
+const (
+	nodePrefix  = "24"
+	nodeGateway = "10.77.0.1"
+	nodeLink    = "node0"
+)
 
 // inNetNS calls fn on a thread that has entered the sandbox's network
 // namespace. Sockets that fn makes stay in the namespace and may be used from
@@ -46,11 +57,11 @@ func enterNetNS(fn func() error) error {
 	defer func() { _ = host.Close() }()
 	target, err := os.Open(netnsPath)
 	if err != nil {
-		return fmt.Errorf("network namespace %s: %w (is the sandbox up?)", NetNS, err)
+		return fmt.Errorf("network namespace %s: %w (is the sandbox up?)", layout.NetNS, err)
 	}
 	defer func() { _ = target.Close() }()
 	if err := unix.Setns(int(target.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter network namespace %s: %w (root is needed)", NetNS, err)
+		return fmt.Errorf("enter network namespace %s: %w (root is needed)", layout.NetNS, err)
 	}
 	err = fn()
 	if back := unix.Setns(int(host.Fd()), unix.CLONE_NEWNET); back != nil {
@@ -59,8 +70,8 @@ func enterNetNS(fn func() error) error {
 	return err
 }
 
-// dial connects to an IP address inside the sandbox, or to one of its names.
-func dial(ctx context.Context, network, address string) (net.Conn, error) {
+// Dial connects to an IP address inside the sandbox, or to one of its names.
+func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("address %q: %w", address, err)
@@ -69,12 +80,12 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dialIP(ctx, network, net.JoinHostPort(ip, port))
+	return DialIP(ctx, network, net.JoinHostPort(ip, port))
 }
 
-// dialIP connects to a literal address. With one address and no fallback the
+// DialIP connects to a literal address. With one address and no fallback the
 // net package makes the socket on the calling thread, which inNetNS relies on.
-func dialIP(ctx context.Context, network, address string) (net.Conn, error) {
+func DialIP(ctx context.Context, network, address string) (net.Conn, error) {
 	var conn net.Conn
 	err := inNetNS(func() (err error) {
 		dialer := net.Dialer{FallbackDelay: -1}
@@ -84,8 +95,8 @@ func dialIP(ctx context.Context, network, address string) (net.Conn, error) {
 	return conn, err
 }
 
-// listen opens a TCP listener inside the sandbox.
-func listen(address string) (net.Listener, error) {
+// Listen opens a TCP listener inside the sandbox.
+func Listen(address string) (net.Listener, error) {
 	var listener net.Listener
 	err := inNetNS(func() (err error) {
 		listener, err = net.Listen("tcp", address)
@@ -103,14 +114,14 @@ func resolve(ctx context.Context, host string) (string, error) {
 	if host == "localhost" {
 		return "127.0.0.1", nil
 	}
-	if slices.Contains(localNames, host) {
-		return NodeAddress, nil
+	if slices.Contains(layout.LocalNames, host) {
+		return layout.NodeAddress, nil
 	}
 	if strings.HasSuffix(host, ".svc") {
 		host += ".cluster.local"
 	}
 	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return dialIP(ctx, network, net.JoinHostPort(NodeAddress, "53"))
+		return DialIP(ctx, network, net.JoinHostPort(layout.NodeAddress, "53"))
 	}}
 	addresses, err := resolver.LookupHost(ctx, strings.TrimSuffix(host, ".")+".")
 	if err != nil {
@@ -119,27 +130,27 @@ func resolve(ctx context.Context, host string) (string, error) {
 	return addresses[0], nil
 }
 
-// networkReady tells whether the namespace exists and carries the node's address.
-func networkReady(ctx context.Context) bool {
+// Ready tells whether the namespace exists and carries the node's address.
+func Ready(ctx context.Context) bool {
 	if _, err := os.Stat(netnsPath); err != nil {
 		return false
 	}
-	out, err := exec.CommandContext(ctx, "ip", "-n", NetNS, "-o", "address", "show", "dev", nodeLink).CombinedOutput()
-	return err == nil && strings.Contains(string(out), " "+NodeAddress+"/")
+	out, err := exec.CommandContext(ctx, "ip", "-n", layout.NetNS, "-o", "address", "show", "dev", nodeLink).CombinedOutput()
+	return err == nil && strings.Contains(string(out), " "+layout.NodeAddress+"/")
 }
 
-// makeNetwork creates the namespace with the node's address on a bridge (a
+// Make creates the namespace with the node's address on a bridge (a
 // bridge because not every kernel has dummy links). The default route leads
 // into that bridge: Kubernetes wants one, and nothing is behind it.
-func makeNetwork(ctx context.Context) error {
+func Make(ctx context.Context) error {
 	steps := [][]string{
-		{"ip", "netns", "add", NetNS},
-		{"ip", "-n", NetNS, "link", "set", "lo", "up"},
-		{"ip", "-n", NetNS, "link", "add", nodeLink, "type", "bridge"},
-		{"ip", "-n", NetNS, "address", "add", NodeAddress + "/" + nodePrefix, "dev", nodeLink},
-		{"ip", "-n", NetNS, "link", "set", nodeLink, "up"},
-		{"ip", "-n", NetNS, "route", "add", "default", "via", nodeGateway, "dev", nodeLink},
-		nsenter("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"),
+		{"ip", "netns", "add", layout.NetNS},
+		{"ip", "-n", layout.NetNS, "link", "set", "lo", "up"},
+		{"ip", "-n", layout.NetNS, "link", "add", nodeLink, "type", "bridge"},
+		{"ip", "-n", layout.NetNS, "address", "add", layout.NodeAddress + "/" + nodePrefix, "dev", nodeLink},
+		{"ip", "-n", layout.NetNS, "link", "set", nodeLink, "up"},
+		{"ip", "-n", layout.NetNS, "route", "add", "default", "via", nodeGateway, "dev", nodeLink},
+		Enter("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"),
 	}
 	for _, step := range steps {
 		if out, err := exec.CommandContext(ctx, step[0], step[1:]...).CombinedOutput(); err != nil {
@@ -149,29 +160,29 @@ func makeNetwork(ctx context.Context) error {
 	return nil
 }
 
-// removeNetwork deletes the namespace and with it every interface in it.
-func removeNetwork(ctx context.Context) error {
+// Remove deletes the namespace and with it every interface in it.
+func Remove(ctx context.Context) error {
 	if _, err := os.Stat(netnsPath); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if out, err := exec.CommandContext(ctx, "ip", "netns", "delete", NetNS).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "ip", "netns", "delete", layout.NetNS).CombinedOutput(); err != nil {
 		// After a crash the file may be there without the namespace behind it.
 		if removeErr := os.Remove(netnsPath); removeErr != nil {
-			return fmt.Errorf("delete network namespace %s: %w: %s", NetNS, err, strings.TrimSpace(string(out)))
+			return fmt.Errorf("delete network namespace %s: %w: %s", layout.NetNS, err, strings.TrimSpace(string(out)))
 		}
 	}
 	return nil
 }
 
-// nsenter prefixes a command so that it runs inside the namespace. Not `ip netns
+// Enter prefixes a command so that it runs inside the namespace. Not `ip netns
 // exec`: that remounts /sys and would hide the cgroups from the kubelet.
-func nsenter(argv ...string) []string {
+func Enter(argv ...string) []string {
 	return append([]string{"nsenter", "--net=" + filepath.Clean(netnsPath), "--"}, argv...)
 }
 
-// withResolver prefixes a command so that it sees another /etc/resolv.conf, in
+// WithResolver prefixes a command so that it sees another /etc/resolv.conf, in
 // a mount namespace of its own that ends with it.
-func withResolver(file string, argv ...string) []string {
+func WithResolver(file string, argv ...string) []string {
 	const script = `mount --bind "$0" /etc/resolv.conf && exec "$@"`
 	return append([]string{"unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script, file}, argv...)
 }

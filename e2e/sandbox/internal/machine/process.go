@@ -1,4 +1,6 @@
-package sandbox
+// Package machine does to the machine what the sandbox needs and undoes it:
+// packages, processes, control groups and mounts.
+package machine
 
 import (
 	"context"
@@ -14,39 +16,39 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
-// record identifies a process beyond doubt: a pid alone is reused, after a
+// Process identifies a process beyond doubt: a pid alone is reused, after a
 // reboot even together with a start time.
-type record struct {
+type Process struct {
 	PID int `json:"pid"`
 	// Start is the start time in clock ticks since boot, field 22 of /proc/PID/stat.
 	Start uint64 `json:"start"`
 	Boot  string `json:"boot"`
 }
 
-const (
-	stopGrace    = 10 * time.Second // between SIGTERM and SIGKILL
-	pollInterval = 100 * time.Millisecond
-)
+// stopGrace is the time between SIGTERM and SIGKILL.
+const stopGrace = 10 * time.Second
 
-// recordPath is the file that remembers a part's process.
-func (l layout) recordPath(part string) string { return l.path("run", "parts", part+".json") }
+// RecordPath is the file that remembers a part's process.
+func RecordPath(l layout.Layout, part string) string { return l.Path("run", "parts", part+".json") }
 
 // recordOf describes a process that runs now.
-func recordOf(pid int) (record, error) {
+func recordOf(pid int) (Process, error) {
 	start, state, err := processStat(pid)
 	if err != nil {
-		return record{}, err
+		return Process{}, err
 	}
 	if state == "Z" || state == "X" {
-		return record{}, fmt.Errorf("process %d has ended", pid)
+		return Process{}, fmt.Errorf("process %d has ended", pid)
 	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return record{}, err
+		return Process{}, err
 	}
-	return record{PID: pid, Start: start, Boot: strings.TrimSpace(string(boot))}, nil
+	return Process{PID: pid, Start: start, Boot: strings.TrimSpace(string(boot))}, nil
 }
 
 // processStat reads start time and state of a process.
@@ -74,77 +76,77 @@ func parseStat(line string) (start uint64, state string, err error) {
 	return start, fields[stateField], err
 }
 
-// running returns the process of a part, or false when none runs.
-func (l layout) running(part string) (record, bool) {
-	text, err := os.ReadFile(l.recordPath(part))
+// Running returns the process of a part, or false when none runs.
+func Running(l layout.Layout, part string) (Process, bool) {
+	text, err := os.ReadFile(RecordPath(l, part))
 	if err != nil {
-		return record{}, false
+		return Process{}, false
 	}
-	var saved record
+	var saved Process
 	if err := json.Unmarshal(text, &saved); err != nil {
-		return record{}, false
+		return Process{}, false
 	}
-	return saved, saved.alive()
+	return saved, saved.Alive()
 }
 
-// alive tells whether that very process still runs.
-func (r record) alive() bool {
+// Alive tells whether that very process still runs.
+func (r Process) Alive() bool {
 	now, err := recordOf(r.PID)
 	return err == nil && now == r
 }
 
-// spawn starts a part's process in its own session, its output appended to the
+// Spawn starts a part's process in its own session, its output appended to the
 // part's log, and remembers it.
-func (l layout) spawn(part string, argv, env []string) (record, error) {
-	for _, dir := range []string{l.path("logs"), filepath.Dir(l.recordPath(part))} {
+func Spawn(l layout.Layout, part string, argv, env []string) (Process, error) {
+	for _, dir := range []string{l.Path("logs"), filepath.Dir(RecordPath(l, part))} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return record{}, err
+			return Process{}, err
 		}
 	}
-	log, err := os.OpenFile(l.log(part), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	log, err := os.OpenFile(l.Log(part), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
-		return record{}, err
+		return Process{}, err
 	}
 	defer func() { _ = log.Close() }()
 	// Not CommandContext: the part outlives the caller.
 	command := exec.Command(argv[0], argv[1:]...)
 	command.Stdout, command.Stderr = log, log
 	command.Env = append(os.Environ(), env...)
-	command.Dir = l.dir
+	command.Dir = l.Dir
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := command.Start(); err != nil {
-		return record{}, err
+		return Process{}, err
 	}
 	started, err := recordOf(command.Process.Pid)
 	// Collect the process when it ends while we still run, so that it is not
 	// taken for alive; its exit is noticed through its record.
 	go func() { _ = command.Wait() }()
 	if err != nil {
-		return record{}, fmt.Errorf("ended at once: %w", err)
+		return Process{}, fmt.Errorf("ended at once: %w", err)
 	}
 	text, err := json.Marshal(started)
 	if err != nil {
-		return record{}, err
+		return Process{}, err
 	}
-	return started, writeFile(l.recordPath(part), text, 0o644)
+	return started, layout.WriteFile(RecordPath(l, part), text, 0o644)
 }
 
-// stop ends a part: politely first, unless force is set. A part that does not
+// Stop ends a part: politely first, unless force is set. A part that does not
 // run is not an error.
-func (l layout) stop(ctx context.Context, part string, force bool) error {
-	if running, ok := l.running(part); ok {
+func Stop(ctx context.Context, l layout.Layout, part string, force bool) error {
+	if running, ok := Running(l, part); ok {
 		if err := endProcess(ctx, running, force); err != nil {
 			return fmt.Errorf("stop %s: %w", part, err)
 		}
 	}
-	if err := os.Remove(l.recordPath(part)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(RecordPath(l, part)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
 // endProcess sends SIGTERM, and SIGKILL after a grace, and waits for the end.
-func endProcess(ctx context.Context, process record, force bool) error {
+func endProcess(ctx context.Context, process Process, force bool) error {
 	signals := []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}
 	if force {
 		signals = signals[1:]
@@ -155,8 +157,8 @@ func endProcess(ctx context.Context, process record, force bool) error {
 		} else if err != nil {
 			return fmt.Errorf("signal process %d: %w", process.PID, err)
 		}
-		err := wait.PollUntilContextTimeout(ctx, pollInterval, stopGrace, true, func(context.Context) (bool, error) {
-			return !process.alive(), nil
+		err := wait.PollUntilContextTimeout(ctx, layout.PollInterval, stopGrace, true, func(context.Context) (bool, error) {
+			return !process.Alive(), nil
 		})
 		if err == nil {
 			return nil
@@ -168,9 +170,9 @@ func endProcess(ctx context.Context, process record, force bool) error {
 	return fmt.Errorf("process %d does not end, even by SIGKILL", process.PID)
 }
 
-// logTail returns the last lines of a part's log, for an error message.
-func (l layout) logTail(part string, lines int) string {
-	text, err := os.ReadFile(l.log(part))
+// LogTail returns the last lines of a part's log, for an error message.
+func LogTail(l layout.Layout, part string, lines int) string {
+	text, err := os.ReadFile(l.Log(part))
 	if err != nil {
 		return ""
 	}

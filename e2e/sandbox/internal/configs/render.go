@@ -1,21 +1,22 @@
-package sandbox
+// Package configs writes what the parts of the sandbox read: their configuration
+// and their credentials.
+package configs
 
 import (
 	"bytes"
 	"embed"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"text/template"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
 //go:embed templates
 var templateFiles embed.FS
 
-// settings is what the templates of configuration files may use.
-type settings struct {
-	layout layout
+// Settings is what the templates of configuration files may use.
+type Settings struct {
+	Layout layout.Layout
 	// Full says that Traefik and its companions run too.
 	Full bool
 	// GiteaSources is the directory of Gitea's module; empty in profile light.
@@ -23,31 +24,31 @@ type settings struct {
 }
 
 // Path joins names under the state directory.
-func (s settings) Path(names ...string) string { return s.layout.path(names...) }
+func (s Settings) Path(names ...string) string { return s.Layout.Path(names...) }
 
 // Socket is containerd's.
-func (s settings) Socket() string { return s.layout.containerdSocket() }
+func (s Settings) Socket() string { return s.Layout.ContainerdSocket() }
 
 // Kubeconfig is the administrator's.
-func (s settings) Kubeconfig() string { return s.layout.kubeconfig(identityAdmin) }
+func (s Settings) Kubeconfig() string { return s.Layout.Kubeconfig(layout.IdentityAdmin) }
 
 // NodeAddress is the constant of that name, as are the methods below.
-func (s settings) NodeAddress() string { return NodeAddress }
+func (s Settings) NodeAddress() string { return layout.NodeAddress }
 
 // PodCIDR is the range of pod addresses.
-func (s settings) PodCIDR() string { return PodCIDR }
+func (s Settings) PodCIDR() string { return layout.PodCIDR }
 
 // DNSAddress is the Service address of the cluster's DNS.
-func (s settings) DNSAddress() string { return DNSAddress }
+func (s Settings) DNSAddress() string { return layout.DNSAddress }
 
 // BootstrapPrefix names the bootstrap registry inside the sandbox.
-func (s settings) BootstrapPrefix() string { return BootstrapPrefix }
+func (s Settings) BootstrapPrefix() string { return layout.BootstrapPrefix }
 
 // Cgroup is the parent of every pod's cgroup.
-func (s settings) Cgroup() string { return cgroupName }
+func (s Settings) Cgroup() string { return layout.CgroupName }
 
 // LocalNames lead to the node's address.
-func (s settings) LocalNames() []string { return localNames }
+func (s Settings) LocalNames() []string { return layout.LocalNames }
 
 // render fills in one of the embedded templates.
 func render(name string, data any) ([]byte, error) {
@@ -66,8 +67,8 @@ func render(name string, data any) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// writeConfigs renders every part's configuration into the state directory.
-func writeConfigs(s settings) error {
+// WriteConfigs renders every part's configuration into the state directory.
+func WriteConfigs(s Settings) error {
 	files := map[string]string{
 		"containerd.toml":  s.Path("config", "containerd.toml"),
 		"cni.conflist":     s.Path("config", "cni", "10-serin.conflist"),
@@ -86,45 +87,19 @@ func writeConfigs(s settings) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(target, text, 0o644); err != nil {
+		if err := layout.WriteFile(target, text, 0o644); err != nil {
 			return err
 		}
 	}
-	for name, port := range map[string]int{"bootstrap.local": bootstrapPort, "registry.local": registryPort, "gitea.local": giteaPort} {
-		text, err := render("hosts.toml", struct{ Target string }{hostPort(NodeAddress, port)})
+	for name, port := range map[string]int{"bootstrap.local": layout.BootstrapPort, "registry.local": layout.RegistryPort, "gitea.local": layout.GiteaPort} {
+		text, err := render("hosts.toml", struct{ Target string }{layout.HostPort(layout.NodeAddress, port)})
 		if err != nil {
 			return err
 		}
-		if err := writeFile(s.Path("config", "registries", hostPort(name, port), "hosts.toml"), text, 0o644); err != nil {
+		if err := layout.WriteFile(s.Path("config", "registries", layout.HostPort(name, port), "hosts.toml"), text, 0o644); err != nil {
 			return err
 		}
 	}
 	// Pods get only the cluster's DNS; there is nothing to ask beyond it.
-	return writeFile(s.Path("config", "resolv.conf"), nil, 0o644)
+	return layout.WriteFile(s.Path("config", "resolv.conf"), nil, 0o644)
 }
-
-// writeFile replaces a file as a whole, so that a reader never sees half of it,
-// and makes its directory.
-func writeFile(path string, text []byte, mode os.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	next, err := os.CreateTemp(filepath.Dir(path), ".next-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(next.Name()) }()
-	_, err = next.Write(text)
-	if closeErr := next.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Chmod(next.Name(), mode)
-	}
-	if err == nil {
-		err = os.Rename(next.Name(), path)
-	}
-	return err
-}
-
-func hostPort(host string, port int) string { return host + ":" + strconv.Itoa(port) }

@@ -1,4 +1,4 @@
-package sandbox
+package netns
 
 import (
 	"context"
@@ -10,11 +10,13 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
 // forward leads connections from one address to another inside the sandbox.
 type forward struct {
-	// listen is on the host's loopback, or inside the sandbox when inside is set.
+	// Listen is on the host's loopback, or inside the sandbox when inside is set.
 	listen string
 	inside bool
 	// target is an address inside the sandbox.
@@ -24,16 +26,27 @@ type forward struct {
 // forwards of both profiles: where nothing listens behind one, a connection is
 // closed at once, as it would be without it.
 func forwards() []forward {
-	loopback := func(port int) string { return hostPort("127.0.0.1", port) }
-	node := func(port int) string { return hostPort(NodeAddress, port) }
+	loopback := func(port int) string { return layout.HostPort("127.0.0.1", port) }
+	node := func(port int) string { return layout.HostPort(layout.NodeAddress, port) }
 	return []forward{
-		{listen: loopback(apiPort), target: loopback(apiPort)},
-		{listen: loopback(hostPrometheusPort), target: node(9090)},
-		{listen: loopback(hostBootstrapPort), target: node(bootstrapPort)},
-		{listen: loopback(hostGiteaPort), target: node(giteaPort)},
-		{listen: loopback(hostGatewayPort), target: node(gatewayPort)},
-		{listen: node(registryPort), inside: true, target: node(registryNode)},
+		{listen: loopback(layout.APIPort), target: loopback(layout.APIPort)},
+		{listen: loopback(layout.HostPrometheusPort), target: node(9090)},
+		{listen: loopback(layout.HostBootstrapPort), target: node(layout.BootstrapPort)},
+		{listen: loopback(layout.HostGiteaPort), target: node(layout.GiteaPort)},
+		{listen: loopback(layout.HostGatewayPort), target: node(layout.GatewayPort)},
+		{listen: node(layout.RegistryPort), inside: true, target: node(layout.RegistryNode)},
 	}
+}
+
+// HostAddresses lists what ServeForwards listens on outside the sandbox.
+func HostAddresses() []string {
+	var addresses []string
+	for _, one := range forwards() {
+		if !one.inside {
+			addresses = append(addresses, one.listen)
+		}
+	}
+	return addresses
 }
 
 // ServeForwards runs the sandbox's forwards until ctx ends. It is what the part
@@ -41,7 +54,7 @@ func forwards() []forward {
 func ServeForwards(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, one := range forwards() {
-		open := listen
+		open := Listen
 		if !one.inside {
 			open = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
 		}
@@ -76,7 +89,7 @@ func serveForward(ctx context.Context, listener net.Listener, target string) err
 // carry copies both directions, passing on each side's end of input.
 func carry(ctx context.Context, from net.Conn, target string) error {
 	defer func() { _ = from.Close() }()
-	to, err := dialIP(ctx, "tcp", target)
+	to, err := DialIP(ctx, "tcp", target)
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,12 @@
-package sandbox
+// Package discovery finds what Prometheus scrapes in the cluster.
+package discovery
 
 import (
 	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -15,7 +17,11 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
 // Annotations by which pods and Services ask to be scraped, as is common usage.
@@ -137,10 +143,14 @@ func setEndpoint(set, annotations map[string]string) {
 	}
 }
 
-// ServeDiscovery keeps a Prometheus file_sd file in step with the cluster until
+// Serve keeps a Prometheus file_sd file in step with the cluster until
 // ctx ends. It is what the part "discovery" of the sandbox does.
-func ServeDiscovery(ctx context.Context, kubeconfig, file string) error {
-	client, err := (&Cluster{Kubeconfig: kubeconfig}).watchClient()
+func Serve(ctx context.Context, kubeconfig, file string) error {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return fmt.Errorf("kubeconfig %s: %w", kubeconfig, err)
+	}
+	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
 	}
@@ -201,7 +211,7 @@ func keepTargets(ctx context.Context, changed <-chan struct{}, file string, list
 			return err
 		}
 		if !bytes.Equal(text, written) {
-			if err := writeFile(file, text, 0o644); err != nil {
+			if err := layout.WriteFile(file, text, 0o644); err != nil {
 				return err
 			}
 			written = text

@@ -1,4 +1,4 @@
-package sandbox
+package machine
 
 import (
 	"context"
@@ -14,6 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/netns"
 )
 
 // cgroupMount is where the kernel's control groups are mounted.
@@ -29,7 +32,7 @@ func unified() bool {
 // for each hierarchy on v1.
 func cgroupDirs() ([]string, error) {
 	if unified() {
-		return []string{filepath.Join(cgroupMount, cgroupName)}, nil
+		return []string{filepath.Join(cgroupMount, layout.CgroupName)}, nil
 	}
 	entries, err := os.ReadDir(cgroupMount)
 	if err != nil {
@@ -41,15 +44,15 @@ func cgroupDirs() ([]string, error) {
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(cgroupMount, entry.Name(), "cgroup.procs")); err == nil {
-			dirs = append(dirs, filepath.Join(cgroupMount, entry.Name(), cgroupName))
+			dirs = append(dirs, filepath.Join(cgroupMount, entry.Name(), layout.CgroupName))
 		}
 	}
 	return dirs, nil
 }
 
-// makeCgroups creates the parent of all pods' control groups, by which
+// MakeCgroups creates the parent of all pods' control groups, by which
 // tear-down finds every process of every container.
-func makeCgroups() error {
+func MakeCgroups() error {
 	dirs, err := cgroupDirs()
 	if err != nil {
 		return err
@@ -98,7 +101,7 @@ func removeCgroups(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return wait.PollUntilContextTimeout(ctx, pollInterval, stopGrace, true, func(context.Context) (bool, error) {
+	return wait.PollUntilContextTimeout(ctx, layout.PollInterval, stopGrace, true, func(context.Context) (bool, error) {
 		left := false
 		for _, root := range dirs {
 			groups, err := subdirectories(root)
@@ -150,7 +153,7 @@ func killGroup(dir string) {
 
 // killShims ends the containerd shims that serve our containerd, known by its
 // socket on their command line.
-func killShims(ctx context.Context, l layout) error {
+func killShims(ctx context.Context, l layout.Layout) error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return err
@@ -161,7 +164,7 @@ func killShims(ctx context.Context, l layout) error {
 			continue
 		}
 		cmdline, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
-		if err != nil || !isShim(string(cmdline), l.containerdSocket()) {
+		if err != nil || !isShim(string(cmdline), l.ContainerdSocket()) {
 			continue
 		}
 		shim, err := recordOf(pid)
@@ -182,12 +185,12 @@ func isShim(cmdline, socket string) bool {
 }
 
 // unmountAll unmounts everything below our state directory, deepest first.
-func unmountAll(l layout) error {
+func unmountAll(l layout.Layout) error {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return err
 	}
-	mounts := mountsBelow(string(text), l.dir)
+	mounts := mountsBelow(string(text), l.Dir)
 	for _, mount := range slices.Backward(mounts) {
 		err := unix.Unmount(mount, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		// EINVAL and ENOENT: it went together with the one above it.
@@ -219,7 +222,7 @@ func mountsBelow(mountinfo, dir string) []string {
 
 // removeLogLinks removes the links to our pods' logs that the kubelet makes in
 // a directory it shares with any other kubelet of the machine.
-func removeLogLinks(l layout) error {
+func removeLogLinks(l layout.Layout) error {
 	const shared = "/var/log/containers"
 	entries, err := os.ReadDir(shared)
 	if errors.Is(err, os.ErrNotExist) {
@@ -230,7 +233,7 @@ func removeLogLinks(l layout) error {
 	}
 	for _, entry := range entries {
 		link := filepath.Join(shared, entry.Name())
-		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, l.dir+"/") {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, l.Dir+"/") {
 			if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
@@ -239,9 +242,9 @@ func removeLogLinks(l layout) error {
 	return nil
 }
 
-// cleanUp removes from the machine what stopped parts leave behind. It is safe
+// CleanUp removes from the machine what stopped parts leave behind. It is safe
 // to repeat, and safe when nothing is left.
-func cleanUp(ctx context.Context, l layout) error {
+func CleanUp(ctx context.Context, l layout.Layout) error {
 	if err := killShims(ctx, l); err != nil {
 		return err
 	}
@@ -251,33 +254,33 @@ func cleanUp(ctx context.Context, l layout) error {
 	if err := unmountAll(l); err != nil {
 		return err
 	}
-	if err := removeNetwork(ctx); err != nil {
+	if err := netns.Remove(ctx); err != nil {
 		return err
 	}
 	return removeLogLinks(l)
 }
 
-// hostData is where the volumes of the example lie: the node's directories are
+// HostData is where the volumes of the example lie: the node's directories are
 // the machine's.
-const hostData = "/var/lib/ipfs-kit"
+const HostData = "/var/lib/ipfs-kit"
 
-// claimHostData notes that a directory, which is not there yet, will be the
+// ClaimHostData notes that a directory, which is not there yet, will be the
 // sandbox's own. One that is there belongs to somebody else and stays theirs.
-func claimHostData(l layout, dir string) error {
+func ClaimHostData(l layout.Layout, dir string) error {
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return writeFile(l.path("host-data"), []byte(dir), 0o644)
+	return layout.WriteFile(l.Path("host-data"), []byte(dir), 0o644)
 }
 
-// removeHostData removes the directory that claimHostData noted.
-func removeHostData(l layout) error {
-	dir, err := os.ReadFile(l.path("host-data"))
+// RemoveHostData removes the directory that claimHostData noted.
+func RemoveHostData(l layout.Layout) error {
+	dir, err := os.ReadFile(l.Path("host-data"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.RemoveAll(string(dir)), os.Remove(l.path("host-data")))
+	return errors.Join(os.RemoveAll(string(dir)), os.Remove(l.Path("host-data")))
 }
