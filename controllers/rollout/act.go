@@ -26,6 +26,10 @@ func (r *Reconciler) act(ctx context.Context, s *scene, a rollout.Action) error 
 		return r.patchWorkload(ctx, s, func(d *appsv1.Deployment) { setLabel(d, v1alpha1.LabelHold, "true") })
 	case rollout.EnsureServices:
 		return r.ensureServices(ctx, s, a.Narrow)
+	case rollout.HoldFloor:
+		return r.holdFloor(ctx, s, a.Replicas)
+	case rollout.ReleaseFloor:
+		return r.releaseFloor(ctx, s)
 	case rollout.CreateCanary:
 		return r.createCanary(ctx, s, a.Replicas)
 	case rollout.ScaleCanary:

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +28,7 @@ type scene struct {
 	workload *appsv1.Deployment
 	// replicaSets of the workload, newest last.
 	replicaSets []appsv1.ReplicaSet
+	autoscaler  *autoscalingv2.HorizontalPodAutoscaler
 	canary      *appsv1.Deployment
 	// canaryPods and ownPods are the pods of the canary and of the workload
 	// that are not on their way out, by name.
@@ -43,7 +45,7 @@ func (r *Reconciler) observe(ctx context.Context, ro *v1alpha1.Rollout) (*scene,
 	s.snapshot.Status = statusOf(ro.Status)
 	s.snapshot.Request = requestOf(ro)
 	s.snapshot.Deleting = ro.DeletionTimestamp != nil
-	for _, look := range []func(context.Context, *scene) error{r.observeWorkload, r.observeCanary, r.observeServices, r.observeRoute} {
+	for _, look := range []func(context.Context, *scene) error{r.observeWorkload, r.observeAutoscaler, r.observeCanary, r.observeServices, r.observeRoute} {
 		if err := look(ctx, s); err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -201,4 +202,49 @@ func TestDeletionDuringTrialGivesAllBack(t *testing.T) {
 		d := e.workload()
 		return d.Labels[v1alpha1.LabelHold] == "" && d.Status.UpdatedReplicas == 2 && d.Status.AvailableReplicas == 2, fmt.Sprintf("%+v", d.Status)
 	})
+}
+
+// TestAutoscalerKeepsStable states that the floor of an autoscaler is held while
+// a canary serves, and given back.
+func TestAutoscalerKeepsStable(t *testing.T) {
+	e := setup(t)
+	e.deploy(2)
+	least := int32(1)
+	scaler := &autoscalingv2.HorizontalPodAutoscaler{
+		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: "app"},
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "app"},
+			MinReplicas:    &least, MaxReplicas: 5,
+			Metrics: []autoscalingv2.MetricSpec{{
+				Type: autoscalingv2.ResourceMetricSourceType,
+				Resource: &autoscalingv2.ResourceMetricSource{Name: corev1.ResourceCPU, Target: autoscalingv2.MetricTarget{
+					Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &least,
+				}},
+			}},
+		},
+	}
+	if err := e.client.Create(t.Context(), scaler); err != nil {
+		t.Fatal(err)
+	}
+	floor := func() int32 {
+		var now autoscalingv2.HorizontalPodAutoscaler
+		if err := e.client.Get(t.Context(), client.ObjectKeyFromObject(scaler), &now); err != nil {
+			t.Fatal(err)
+		}
+		return *now.Spec.MinReplicas
+	}
+	e.start()
+	e.adopt(func(spec *v1alpha1.RolloutSpec) { spec.Steps[0].Duration = &metav1.Duration{Duration: time.Hour} })
+	e.revise(corev1.EnvVar{Name: "REVISION", Value: "2"})
+	e.until("the canary has traffic", func() (bool, string) {
+		ro := e.rollout()
+		return ro.Status.StepStarted != nil, ro.Status.Message
+	})
+	if got := floor(); got != 2 {
+		t.Errorf("while the canary serves, minReplicas is %d, want 2", got)
+	}
+	e.ask("promote")
+	e.until("the floor is given back", func() (bool, string) { return floor() == 1, fmt.Sprint(floor()) })
+	e.phase(v1alpha1.RolloutHealthy)
+	e.atRest()
 }

@@ -102,6 +102,8 @@ func (d *decision) giveBack() Plan {
 		return d.do(Action{Do: ReleaseRoute, Reason: "the Rollout is being deleted"})
 	case d.Canary.Exists && !d.Canary.Deleting:
 		return d.do(Action{Do: DeleteCanary, Reason: "the Rollout is being deleted"})
+	case d.Autoscaler.Held:
+		return d.do(Action{Do: ReleaseFloor, Reason: "the Rollout is being deleted"})
 	case d.Workload.Exists && (d.Workload.Labelled || d.Workload.Held):
 		return d.do(Action{Do: Forget, Reason: "the Rollout is being deleted; the workload rolls by itself from now on"})
 	}

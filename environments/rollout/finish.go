@@ -24,9 +24,9 @@ func (d *decision) finalising() Plan {
 		d.fail(fmt.Sprintf("%s did not roll out: %s", d.Spec.Workload, w.Failed))
 		return d.stop()
 	case d.Spec.Routed && d.Services.Narrow:
-		return d.do(Action{Do: EnsureServices, Reason: "pods of both revisions belong to stable from now on"})
+		return d.guard(d.do(Action{Do: EnsureServices, Reason: "pods of both revisions belong to stable from now on"}))
 	case w.Held:
-		return d.do(Action{Do: Unhold, Reason: "its canary passed"})
+		return d.guard(d.do(Action{Do: Unhold, Reason: "its canary passed"}))
 	case !w.RolledOut:
 		d.say("%s rolls itself to %s, the canary keeps serving %s", d.Spec.Workload, nameOf(d.next.Canary), d.next.Weight)
 		return d.guard(d.wait())

@@ -18,6 +18,10 @@ const (
 	// EnsureServices makes the Services of stable and canary, and narrows or
 	// widens the one of stable as Action.Narrow says.
 	EnsureServices Do = "EnsureServices"
+	// HoldFloor lets the autoscaler keep at least Action.Replicas of stable;
+	// ReleaseFloor gives its floor back.
+	HoldFloor    Do = "HoldFloor"
+	ReleaseFloor Do = "ReleaseFloor"
 	// CreateCanary makes the canary Deployment with Action.Replicas.
 	CreateCanary Do = "CreateCanary"
 	// ScaleCanary gives it Action.Replicas.
@@ -49,7 +53,7 @@ type Action struct {
 	Reason string
 	// Weight of SetWeight.
 	Weight environments.Weight
-	// Replicas of CreateCanary and ScaleCanary.
+	// Replicas of HoldFloor, CreateCanary and ScaleCanary.
 	Replicas int32
 	// Pod of OpenGate.
 	Pod string

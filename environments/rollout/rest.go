@@ -45,6 +45,8 @@ func (d *decision) leftover() (Plan, bool) {
 		return d.do(Action{Do: DeleteCanary, Reason: "no trial is under way"}), true
 	case d.Canary.Exists:
 		return d.wait(), true
+	case d.Autoscaler.Held:
+		return d.do(Action{Do: ReleaseFloor, Reason: "no trial is under way"}), true
 	case d.Spec.Routed && d.Workload.Exists && (!d.Services.Exist || d.Services.Narrow):
 		return d.do(Action{Do: EnsureServices, Reason: "the route's Services have to be there before a trial"}), true
 	}

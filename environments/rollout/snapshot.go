@@ -8,14 +8,15 @@ import (
 
 // Snapshot is all that Decide looks at.
 type Snapshot struct {
-	Spec     Spec
-	Workload Workload
-	Canary   Canary
-	Services Services
-	Route    Route
-	Verdict  Verdict
-	Request  Request
-	Status   Status
+	Spec       Spec
+	Workload   Workload
+	Autoscaler Autoscaler
+	Canary     Canary
+	Services   Services
+	Route      Route
+	Verdict    Verdict
+	Request    Request
+	Status     Status
 	// Deleting says that the Rollout is being deleted: everything is given back.
 	Deleting bool
 }
@@ -84,6 +85,15 @@ type Workload struct {
 	Replicas int32
 	// Failed is the native controller's own word that it makes no progress.
 	Failed string
+}
+
+// Autoscaler is the HorizontalPodAutoscaler of the workload.
+type Autoscaler struct {
+	Exists bool
+	// Held says that Serin raised its floor and remembers, on it, what it was.
+	Held bool
+	// Floor is the least number of replicas that it keeps.
+	Floor int32
 }
 
 // Canary is the canary Deployment as it was observed.

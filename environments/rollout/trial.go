@@ -12,7 +12,7 @@ func (d *decision) onTrial() Plan {
 	}
 	d.stopClock()
 	if plan, found := d.prepare(); found {
-		return plan
+		return d.guard(plan)
 	}
 	step, ok := d.current()
 	if !ok {
@@ -107,6 +107,10 @@ func (d *decision) prepare() (Plan, bool) {
 	case d.Canary.Deleting:
 		d.say("step %s: the canary before goes first", d.step())
 		return d.wait(), true
+	case d.Autoscaler.Exists && (!d.Autoscaler.Held || d.Autoscaler.Floor < d.Workload.Replicas):
+		// The canary takes load from stable, which must not shrink for that: an
+		// abort at any weight has to find its full size.
+		return d.do(Action{Do: HoldFloor, Replicas: d.Workload.Replicas, Reason: "stable keeps its size while the canary takes traffic from it"}), true
 	case !d.Canary.Exists:
 		return d.do(Action{Do: CreateCanary, Replicas: max(step.Replicas, 1), Reason: "a new revision is held"}), true
 	}
@@ -179,7 +183,7 @@ func (d *decision) settle(step Step, need int32) (Plan, bool) {
 // guard takes the route's share from a canary that has no pod left to serve it,
 // and counts a route that another writer reset.
 func (d *decision) guard(plan Plan) Plan {
-	if !d.Spec.Routed || d.Route.Unknown != "" {
+	if !d.Spec.Routed || d.Route.Unknown != "" || plan.Action.Do == StopTraffic {
 		return plan
 	}
 	if d.Route.Foreign && plan.Action.Do == SetWeight && !d.next.StepStarted.IsZero() {

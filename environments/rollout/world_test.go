@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ type world struct {
 	age    map[string]int
 	serial int
 
+	scaler   Autoscaler
 	services Services
 	narrowTo string
 
@@ -104,7 +106,7 @@ func (w *world) snapshot() Snapshot {
 	c := w.canary
 	c.Pods = append([]Pod(nil), w.canary.Pods...)
 	s := Snapshot{
-		Spec: w.spec, Canary: c, Services: w.services, Status: w.status, Request: w.request, Deleting: w.deleted,
+		Spec: w.spec, Autoscaler: w.scaler, Canary: c, Services: w.services, Status: w.status, Request: w.request, Deleting: w.deleted,
 		Workload: Workload{
 			Exists: w.exists, Labelled: w.labelled, Held: w.held, Paused: w.held, Wanted: w.revision(w.wanted), Running: w.revision(w.running()),
 			OnCanary: w.pods[w.status.Canary.TemplateHash], StableKept: true, RolledOut: w.rolledOut(), Replicas: w.replicas,
@@ -127,7 +129,7 @@ func (w *world) judge() Verdict {
 	case !w.status.Phase.Watched():
 		return Verdict{}
 	case f == errs && (serves || w.pods[hash] > 0),
-		f == crash && len(w.canary.Pods) > 0 && w.canary.TemplateHash == hash,
+		f == crash && (len(w.canary.Pods) > 0 && w.canary.TemplateHash == hash || w.pods[hash] > 0),
 		f == late && (w.status.Phase == Baking || w.pods[hash] > 0):
 		return Verdict{Outcome: Fail, Message: "revision " + hash + " is bad", Evidence: []string{"check: bad"}}
 	}
@@ -199,6 +201,9 @@ func (w *world) serves() {
 	if w.total() < w.replicas {
 		w.t.Fatalf("the workload has %d pods of %d", w.total(), w.replicas)
 	}
+	if w.scaler.Exists && w.calm && w.exposure() > 0 && w.status.Phase.OnTrial() && w.scaler.Floor < w.replicas {
+		w.t.Fatalf("the autoscaler may shrink stable to %d while the canary serves", w.scaler.Floor)
+	}
 	if !w.spec.Routed || w.released {
 		return
 	}
@@ -210,7 +215,7 @@ func (w *world) serves() {
 		w.t.Fatalf("the Service of stable has no pod at weight %s: %v, narrow to %q", w.weight, w.pods, w.narrowTo)
 	}
 	if w.weight > 0 && w.canary.Serving() == 0 && !w.killed {
-		w.t.Fatalf("the route sends %s to a canary without a pod", w.weight)
+		w.t.Fatalf("the route sends %s to a canary without a pod: %+v\n%s", w.weight, w.status, strings.Join(w.log, "\n"))
 	}
 }
 
@@ -225,6 +230,10 @@ func (w *world) apply(a Action) {
 	case EnsureServices:
 		w.services = Services{Exist: true, Narrow: a.Narrow}
 		w.narrowTo = w.status.Stable.TemplateHash
+	case HoldFloor:
+		w.scaler.Held, w.scaler.Floor = true, a.Replicas
+	case ReleaseFloor:
+		w.scaler.Held, w.scaler.Floor = false, 1
 	case CreateCanary:
 		w.canary = Canary{Exists: true, TemplateHash: w.wanted, Replicas: a.Replicas}
 	case ScaleCanary:
@@ -263,7 +272,7 @@ func describe(a Action) string {
 	switch a.Do {
 	case SetWeight:
 		return fmt.Sprintf("SetWeight(%s)", a.Weight)
-	case CreateCanary, ScaleCanary:
+	case CreateCanary, ScaleCanary, HoldFloor:
 		return fmt.Sprintf("%s(%d)", a.Do, a.Replicas)
 	case OpenGate:
 		return fmt.Sprintf("OpenGate(%s)", a.Pod)
@@ -294,6 +303,9 @@ func (w *world) happen() {
 	if !w.calm && len(w.canary.Pods) > 0 && w.rng.IntN(15) == 0 {
 		w.canary.Pods = w.canary.Pods[1:]
 		w.killed = true
+	}
+	if !w.calm && w.scaler.Held && w.rng.IntN(25) == 0 {
+		w.scaler.Floor = 1
 	}
 	if !w.calm && w.spec.Routed && w.rng.IntN(25) == 0 {
 		w.weight, w.released = 0, true

@@ -1,0 +1,66 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/serin-gitops/serin/environments/rollout"
+)
+
+// annotationFloor on an autoscaler is what its minReplicas was before a trial.
+const annotationFloor = "serin.dev/min-replicas-was"
+
+// observeAutoscaler finds the autoscaler of the workload, if it has one.
+func (r *Reconciler) observeAutoscaler(ctx context.Context, s *scene) error {
+	ref := s.rollout.Spec.WorkloadRef
+	var list autoscalingv2.HorizontalPodAutoscalerList
+	if err := r.List(ctx, &list, client.InNamespace(s.rollout.Namespace)); err != nil {
+		return fmt.Errorf("list the autoscalers of namespace %s: %w", s.rollout.Namespace, err)
+	}
+	for i := range list.Items {
+		scaler := &list.Items[i]
+		if target := scaler.Spec.ScaleTargetRef; target.Kind != ref.Kind || target.Name != ref.Name {
+			continue
+		}
+		if r.written.behind(scaler) {
+			return errBehind{object: "HorizontalPodAutoscaler " + scaler.Name}
+		}
+		_, held := scaler.Annotations[annotationFloor]
+		s.autoscaler = scaler
+		s.snapshot.Autoscaler = rollout.Autoscaler{Exists: true, Held: held, Floor: countOf(scaler.Spec.MinReplicas)}
+		return nil
+	}
+	return nil
+}
+
+// holdFloor raises the autoscaler's floor, and notes on it what that was.
+func (r *Reconciler) holdFloor(ctx context.Context, s *scene, floor int32) error {
+	next := s.autoscaler.DeepCopy()
+	if _, held := next.Annotations[annotationFloor]; !held {
+		if next.Annotations == nil {
+			next.Annotations = map[string]string{}
+		}
+		next.Annotations[annotationFloor] = strconv.Itoa(int(countOf(next.Spec.MinReplicas)))
+	}
+	floor = min(floor, next.Spec.MaxReplicas)
+	next.Spec.MinReplicas = &floor
+	return r.patch(ctx, s.autoscaler, next)
+}
+
+// releaseFloor gives the autoscaler its floor back.
+func (r *Reconciler) releaseFloor(ctx context.Context, s *scene) error {
+	next := s.autoscaler.DeepCopy()
+	was, err := strconv.ParseInt(next.Annotations[annotationFloor], 10, 32)
+	if err != nil {
+		return fmt.Errorf("HorizontalPodAutoscaler %s/%s: annotation %s: %q is no number: set minReplicas as you want it, and remove the annotation",
+			next.Namespace, next.Name, annotationFloor, next.Annotations[annotationFloor])
+	}
+	floor := int32(was)
+	next.Spec.MinReplicas = &floor
+	delete(next.Annotations, annotationFloor)
+	return r.patch(ctx, s.autoscaler, next)
+}
