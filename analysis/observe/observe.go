@@ -91,6 +91,26 @@ func (o Observer) ask(ctx context.Context, check analysis.Check, trial Trial, w 
 // errNotScraped marks a window without a sample of an arm that has series.
 var errNotScraped = errors.New("not scraped in this window")
 
+// Past gives stable's counts in consecutive windows from from to to, for
+// analysis.Learn. One query serves the whole stretch.
+func (o Observer) Past(ctx context.Context, check analysis.Check, trial Trial, from, to time.Time) ([]analysis.Counts, error) {
+	total, part, err := o.series(ctx, check, trial, stable, from, to)
+	if err != nil {
+		return nil, err
+	}
+	var past []analysis.Counts
+	step := interval(check)
+	for start := from.Truncate(step).Add(step); !start.Add(step).After(to); start = start.Add(step) {
+		w := analysis.Window{Start: start, End: start.Add(step)}
+		if !counting.Sampled(w, total) {
+			continue
+		}
+		c, _ := counting.Requests(w, [2][]analysis.Series{total}, [2][]analysis.Series{part}, trial.Born)
+		past = append(past, failures(check, c))
+	}
+	return past, nil
+}
+
 // windows gives the stretches of time that are due, oldest first. A window in
 // which an arm was not scraped stays uncounted and so is part of the next one,
 // up to a limit.

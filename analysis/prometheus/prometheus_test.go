@@ -218,6 +218,14 @@ func TestGroundTruth(t *testing.T) {
 	}
 	t.Cleanup(func() { t.Logf("served %+v, last verdict: %+v", served, verdict) })
 	eventually(t, fmt.Sprintf("the windows count exactly %+v", served), same)
+	past, err := observer.Past(t.Context(), spec.Checks[0], trial, state.Started.Add(-10*time.Second), state.Checks[0].Through)
+	var sum analysis.Counts
+	for _, c := range past {
+		sum.Add(c)
+	}
+	if err != nil || sum != served["stable"] {
+		t.Errorf("the past counts %+v, %v; want %+v", sum, err, served["stable"])
+	}
 	// Later windows add nothing.
 	before := state.Checks[0].Through
 	eventually(t, "another window is counted", func() bool { look(); return state.Checks[0].Through.After(before) })
