@@ -36,6 +36,10 @@ func main() {
 	}
 }
 
+// clones are how many of the timed promotions stand beside a git clone, which
+// takes a hundred times as long.
+const clones = 3
+
 // options of a run.
 type options struct {
 	only  []string
@@ -117,7 +121,7 @@ func run(ctx context.Context, o options) error {
 
 func measureGit(ctx context.Context, o options) ([]figure.Figure, error) {
 	return promotion.Measure(ctx, promotion.Options{
-		Files: o.files, Times: o.times, Progress: os.Stdout,
+		Files: o.files, Times: o.times, Clones: clones, Progress: os.Stdout,
 		Promoter: func(ctx context.Context, url, store string) *exec.Cmd { return self(ctx, "promote", url, store) },
 	})
 }

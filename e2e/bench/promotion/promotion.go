@@ -22,16 +22,17 @@ import (
 type Options struct {
 	// Files in the repository.
 	Files int
-	// Times each way is measured.
-	Times int
+	// Times Serin promotes, and Clones how many of them stand beside a clone.
+	Times, Clones int
 	// Promoter makes the command that runs Promote with a URL and a directory.
 	Promoter func(ctx context.Context, url, store string) *exec.Cmd
 	// Progress is told what is measured.
 	Progress io.Writer
 }
 
-// Measure promotes in turns with a person's clone, edit and push by the git
-// command line, so that each promotion begins with another's commit to fetch.
+// Measure promotes in turns with a person who uses the git command line, so
+// that each promotion begins with another's commit to fetch. At first that
+// person clones anew each time, which is measured; later the clone is kept.
 func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error) {
 	dir, err := os.MkdirTemp("", "serin-bench-")
 	if err != nil {
@@ -55,19 +56,24 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 		return nil, err
 	}
 	fmt.Fprintf(o.Progress, "cold: Serin %.2f s\n", cold.Seconds)
+	person := person{url: served.url, dir: filepath.Join(dir, "clone")}
 	var warm, clone []float64
 	last := cold
 	for i := range o.Times {
-		seconds, err := clonePush(ctx, served.url, filepath.Join(dir, "clone"), (i*11+3)%apps, i)
-		if err != nil {
+		began := time.Now()
+		if err := person.promote(ctx, (i*11+3)%apps, i, i < o.Clones); err != nil {
 			return nil, err
 		}
-		clone = append(clone, seconds)
+		beside := ""
+		if i < o.Clones {
+			clone = append(clone, time.Since(began).Seconds())
+			beside = fmt.Sprintf(", git clone --depth 1, edit and push %.2f s", clone[i])
+		}
 		if last, err = promoter.promote((i*7+1)%apps, i+1); err != nil {
 			return nil, err
 		}
 		warm = append(warm, last.Seconds)
-		fmt.Fprintf(o.Progress, "%d of %d: Serin %.2f s, git clone --depth 1, edit and push %.2f s\n", i+1, o.Times, last.Seconds, seconds)
+		fmt.Fprintf(o.Progress, "%d of %d: Serin %.2f s%s\n", i+1, o.Times, last.Seconds, beside)
 	}
 	prefix := fmt.Sprintf("git.promotion_%d_files.", o.Files)
 	return []figure.Figure{
@@ -75,7 +81,7 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 		figure.New(prefix+"warm_max", slices.Max(warm), "s", len(warm)),
 		figure.New(prefix+"cold", cold.Seconds, "s", 1),
 		figure.New(prefix+"git_clone_median", median(clone), "s", len(clone)),
-		figure.New(prefix+"times_faster_than_clone", median(clone)/median(warm), "x", len(warm)),
+		figure.New(prefix+"times_faster_than_clone", median(clone)/median(warm), "x", len(clone)),
 		figure.New(prefix+"peak_memory", float64(last.PeakBytes)/(1<<20), "MiB", len(warm)+1).Max(150),
 	}, nil
 }
@@ -130,28 +136,42 @@ func (p *promoter) promote(app, version int) (answer, error) {
 
 func (p *promoter) stop() error { return errors.Join(p.in.Close(), p.command.Wait()) }
 
-// clonePush is a promotion with a fresh shallow clone; it gives the seconds.
-func clonePush(ctx context.Context, url, dir string, app, version int) (float64, error) {
-	began := time.Now()
-	if err := git(ctx, "", "clone", "--quiet", "--depth", "1", url, dir); err != nil {
-		return 0, err
+// person promotes with the git command line.
+type person struct {
+	url, dir string
+}
+
+// promote edits one overlay and pushes, from a new clone or from the last one.
+func (p person) promote(ctx context.Context, app, version int, anew bool) error {
+	if anew {
+		if err := os.RemoveAll(p.dir); err != nil {
+			return err
+		}
+		if err := git(ctx, "", "clone", "--quiet", "--depth", "1", p.url, p.dir); err != nil {
+			return err
+		}
+	} else {
+		for _, args := range [][]string{{"fetch", "--quiet", "--depth", "1", "origin", branch}, {"reset", "--quiet", "--hard", "FETCH_HEAD"}} {
+			if err := git(ctx, p.dir, args...); err != nil {
+				return err
+			}
+		}
 	}
-	path := filepath.Join(dir, appDir(app), "overlays", "prod", "kustomization.yaml")
+	path := filepath.Join(p.dir, appDir(app), "overlays", "prod", "kustomization.yaml")
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	changed := strings.Replace(string(text), "newTag: v1.0.0", fmt.Sprintf("newTag: v2.%d.0", version), 1)
 	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
-		return 0, err
+		return err
 	}
 	for _, args := range [][]string{{"commit", "--quiet", "--all", "--message", "Promote by hand"}, {"push", "--quiet", "origin", branch}} {
-		if err := git(ctx, dir, args...); err != nil {
-			return 0, err
+		if err := git(ctx, p.dir, args...); err != nil {
+			return err
 		}
 	}
-	seconds := time.Since(began).Seconds()
-	return seconds, os.RemoveAll(dir)
+	return nil
 }
 
 func git(ctx context.Context, dir string, args ...string) error {

@@ -23,9 +23,8 @@ func TestMain(m *testing.M) {
 }
 
 func TestMeasure(t *testing.T) {
-	const times = 3
 	figures, err := Measure(t.Context(), Options{
-		Files: 200, Times: times, Progress: io.Discard,
+		Files: 200, Times: 3, Clones: 2, Progress: io.Discard,
 		Promoter: func(ctx context.Context, url, store string) *exec.Cmd {
 			command := exec.CommandContext(ctx, os.Args[0], url, store)
 			command.Env = append(os.Environ(), promoting+"=1")
