@@ -91,7 +91,7 @@ func PrometheusArgs(l layout.Layout) []string {
 func TraefikArgs(l layout.Layout) []string {
 	return []string{
 		l.Tool("traefik"),
-		"--global.checknewversion=false", "--global.sendanonymoususage=false", "--log.level=INFO",
+		"--global.checknewversion=false", "--global.sendanonymoususage=false", "--log.level=INFO", "--log.nocolor",
 		"--entrypoints.web.address=" + layout.HostPort(layout.NodeAddress, layout.GatewayPort),
 		"--entrypoints.metrics.address=" + layout.HostPort(layout.NodeAddress, layout.TraefikMetricsPort),
 		"--providers.kubernetesgateway",
