@@ -53,6 +53,12 @@ func TestIntegrationReleaseTravels(t *testing.T) {
 	w := newWorld(t, "dev", "staging")
 	w.start(w.pipelineOf("dev", "staging"))
 	w.push("v1.1.0")
+	pushed := time.Now()
+	w.eventually("dev's overlay has v1.1.0", func() (bool, string) {
+		text := w.overlay("dev")
+		return strings.Contains(text, "v1.1.0"), text
+	})
+	t.Logf("push to dev commit, as seen by git fetch: %s", time.Since(pushed))
 	dev := w.phase("dev", "v1.1.0", v1alpha1.PromotionSucceeded)
 	staging := w.phase("staging", "v1.1.0", v1alpha1.PromotionAwaitingApproval)
 
@@ -297,6 +303,40 @@ func TestIntegrationRegistryDown(t *testing.T) {
 			w.broken.Store(0)
 			w.ready("True", "UpToDate", "staging v1.1.0")
 		})
+	}
+}
+
+// At rest the registry and Git are looked at once an interval, and nothing is
+// written to the API server.
+func TestIntegrationAtRest(t *testing.T) {
+	w := newWorld(t, "dev", "staging")
+	w.start(w.pipelineOf("dev", "staging"))
+	w.ready("True", "UpToDate", "dev v1.0.0, staging v1.0.0")
+	versions := func() string {
+		var text strings.Builder
+		p := w.getPipeline()
+		fmt.Fprintln(&text, p.Name, p.ResourceVersion)
+		var releases v1alpha1.ReleaseList
+		w.must(w.client.List(t.Context(), &releases, client.InNamespace(w.namespace)))
+		for _, release := range releases.Items {
+			fmt.Fprintln(&text, release.Name, release.ResourceVersion)
+		}
+		for _, promotion := range w.promotions() {
+			fmt.Fprintln(&text, promotion.Name, promotion.ResourceVersion)
+		}
+		return text.String()
+	}
+	looks := func(n int32) {
+		until := w.lists.Load() + n
+		w.eventually("the registry is looked at again", func() (bool, string) {
+			return w.lists.Load() >= until, fmt.Sprint(w.lists.Load())
+		})
+	}
+	looks(2)
+	before := versions()
+	looks(3)
+	if after := versions(); after != before {
+		t.Errorf("objects were written at rest:\n%s\nand before\n%s", after, before)
 	}
 }
 

@@ -75,8 +75,10 @@ type world struct {
 	registry  string
 	// broken is the status that the registry answers with, 0 for its own.
 	broken atomic.Int32
-	hub    *hints.Hub
-	sync   *syncer.Syncer
+	// lists counts how often the registry was asked for tags.
+	lists atomic.Int32
+	hub   *hints.Hub
+	sync  *syncer.Syncer
 }
 
 func kubeconfig(t *testing.T) *rest.Config {
@@ -196,6 +198,9 @@ func (w *world) serve() {
 		w.t.Fatal(err)
 	}
 	registry := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		if strings.HasSuffix(req.URL.Path, "/tags/list") {
+			w.lists.Add(1)
+		}
 		if status := int(w.broken.Load()); status != 0 && req.Method == http.MethodGet {
 			http.Error(rw, "broken on purpose", status)
 			return

@@ -1,0 +1,128 @@
+package promotion
+
+import (
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/environments"
+)
+
+const digest = "sha256:0123456789012345678901234567890123456789012345678901234567890123"
+
+var wanted = v1alpha1.PromotedWorkload{
+	Kind: "Deployment", Namespace: "app", Name: "web", Images: []string{"registry.test/app:v2@" + digest},
+}
+
+func podSpec(image string) corev1.PodSpec {
+	return corev1.PodSpec{Containers: []corev1.Container{{Name: "side", Image: "registry.test/side:v9"}, {Name: "app", Image: image}}}
+}
+
+func deployment(image string, change func(*appsv1.Deployment)) live {
+	three := int32(3)
+	d := &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: &three, Template: corev1.PodTemplateSpec{Spec: podSpec(image)}}}
+	d.Generation = 2
+	d.Status = appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 3, UpdatedReplicas: 3, AvailableReplicas: 3}
+	change(d)
+	return ofDeployment(d)
+}
+
+func pod(image, reason string) corev1.Pod {
+	return corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "web-1"}, Spec: podSpec(image),
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+			Name: "app", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "why"}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Error", ExitCode: 2}},
+		}}},
+	}
+}
+
+func TestAssess(t *testing.T) {
+	none := func(*appsv1.Deployment) {}
+	rolling := func(d *appsv1.Deployment) { d.Status.UpdatedReplicas, d.Status.AvailableReplicas = 1, 2 }
+	for _, c := range []struct {
+		name  string
+		is    live
+		pods  []corev1.Pod
+		state environments.WorkloadState
+		says  string
+	}{
+		{"missing", live{}, nil, environments.WorkloadStale, "not in the cluster"},
+		{"the old image", deployment("registry.test/app:v1", none), nil, environments.WorkloadStale, "does not name"},
+		{"ready, by digest alone", deployment("registry.test/app@"+digest, none), nil, environments.WorkloadReady, ""},
+		{"not seen by its controller yet", deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Generation = 3 }), nil, environments.WorkloadRolling, ""},
+		{"an old pod is left", deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Status.Replicas = 4 }), nil, environments.WorkloadRolling, "3 of 3 pods updated"},
+		{"paused", deployment(wanted.Images[0], func(d *appsv1.Deployment) { rolling(d); d.Spec.Paused = true }), nil, environments.WorkloadRolling, "paused"},
+		{"past its own deadline", deployment(wanted.Images[0], func(d *appsv1.Deployment) {
+			rolling(d)
+			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Reason: "ProgressDeadlineExceeded", Message: "timed out"}}
+		}), nil, environments.WorkloadFailed, "timed out"},
+		{"starting", deployment(wanted.Images[0], rolling), []corev1.Pod{pod(wanted.Images[0], "ContainerCreating")}, environments.WorkloadRolling, ""},
+		{"crashing", deployment(wanted.Images[0], rolling), []corev1.Pod{pod(wanted.Images[0], "CrashLoopBackOff")}, environments.WorkloadFailed, "pod web-1, container app: CrashLoopBackOff: why (last: Error, exit code 2)"},
+		{"an old pod crashes", deployment(wanted.Images[0], rolling), []corev1.Pod{pod("registry.test/app:v1", "CrashLoopBackOff")}, environments.WorkloadRolling, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := assess(wanted, c.is, c.pods)
+			if got.State != c.state || !strings.Contains(got.Message, c.says) {
+				t.Errorf("%s: %q; want %s: %q", got.State, got.Message, c.state, c.says)
+			}
+		})
+	}
+}
+
+func TestAssessRollout(t *testing.T) {
+	oldRevision := &v1alpha1.Revision{Images: []string{"registry.test/app:v1"}}
+	newRevision := &v1alpha1.Revision{Images: []string{wanted.Images[0]}}
+	settled := deployment(wanted.Images[0], func(*appsv1.Deployment) {})
+	held := deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 0 })
+	for _, c := range []struct {
+		name    string
+		is      live
+		status  v1alpha1.RolloutStatus
+		state   environments.WorkloadState
+		stopped bool
+	}{
+		{"not applied yet", deployment("registry.test/app:v1", func(*appsv1.Deployment) {}), v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: newRevision}, environments.WorkloadStale, false},
+		{"not seen yet", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: oldRevision}, environments.WorkloadRolling, false},
+		{"on trial", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutProgressing, Stable: oldRevision, Canary: newRevision}, environments.WorkloadRolling, false},
+		{"paused", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutPaused, Stable: oldRevision, Canary: newRevision}, environments.WorkloadRolling, true},
+		{"frozen", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutProgressing, ClockStopped: "Frozen", Canary: newRevision}, environments.WorkloadRolling, true},
+		{"failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRollingBack, Failure: "errors", Stable: oldRevision, Canary: newRevision}, environments.WorkloadFailed, false},
+		{"withdrawn", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Stable: oldRevision, Canary: newRevision}, environments.WorkloadRolling, false},
+		{"an earlier canary failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Failure: "errors", Stable: oldRevision, Canary: oldRevision}, environments.WorkloadRolling, false},
+		{"baking", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutBaking, Stable: newRevision}, environments.WorkloadBaking, false},
+		{"healthy", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: newRevision}, environments.WorkloadReady, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := assessRollout(wanted, c.is, &v1alpha1.Rollout{Status: c.status})
+			if got.State != c.state || got.Stopped != c.stopped {
+				t.Errorf("%s, stopped %t; want %s, %t", got.State, got.Stopped, c.state, c.stopped)
+			}
+		})
+	}
+}
+
+func TestStatefulSetAndDaemonSet(t *testing.T) {
+	two := int32(2)
+	s := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: &two}}
+	s.Status = appsv1.StatefulSetStatus{UpdatedReplicas: 2, ReadyReplicas: 2, CurrentRevision: "a", UpdateRevision: "b"}
+	if ofStatefulSet(s).settled {
+		t.Error("a StatefulSet between two revisions is settled")
+	}
+	s.Status.CurrentRevision = "b"
+	if !ofStatefulSet(s).settled {
+		t.Error("a StatefulSet of one revision with all pods ready is not settled")
+	}
+	d := &appsv1.DaemonSet{Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 2, UpdatedNumberScheduled: 1, NumberAvailable: 2}}
+	if ofDaemonSet(d).settled {
+		t.Error("a DaemonSet with an old pod is settled")
+	}
+	d.Status.UpdatedNumberScheduled = 2
+	if !ofDaemonSet(d).settled {
+		t.Error("a DaemonSet with all pods updated is not settled")
+	}
+}
