@@ -233,7 +233,7 @@ func (r *Reconciler) observeRoute(ctx context.Context, s *scene) error {
 		s.router = r.Gateway
 	}
 	s.snapshot.Spec = specOf(ro, s.router, s.target)
-	if !routed(ro) {
+	if !routed(ro) && ro.Spec.Traffic.Service == "" {
 		s.reached = traffic.ShareOf(servingPods(s.ownPods), s.snapshot.Canary.Serving())
 		s.snapshot.Route = rollout.Route{Released: true, Reached: true}
 		return nil
