@@ -78,14 +78,14 @@ func (a *Analyst) load(ctx context.Context, trial rollout.Trial, name string) (*
 		run, err = a.create(ctx, trial, name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("AnalysisRun %s/%s: %w", trial.Rollout.Namespace, name, err)
+		return nil, fmt.Errorf("the AnalysisRun %s/%s: %w", trial.Rollout.Namespace, name, err)
 	}
 	if !belongs(run, trial.Rollout) {
 		// The record of an earlier Rollout of this name says nothing of this one.
 		if err := a.Client.Delete(ctx, run); client.IgnoreNotFound(err) != nil {
-			return nil, fmt.Errorf("AnalysisRun %s/%s: %w", run.Namespace, run.Name, err)
+			return nil, fmt.Errorf("the AnalysisRun %s/%s: %w", run.Namespace, run.Name, err)
 		}
-		return nil, fmt.Errorf("AnalysisRun %s/%s is of another trial and removed first", run.Namespace, run.Name)
+		return nil, fmt.Errorf("the AnalysisRun %s/%s is of another trial and removed first", run.Namespace, run.Name)
 	}
 	r := &record{run: run, asked: map[string]string{}, saved: trial.Now, last: analysis.Verdict{Outcome: analysis.Outcome(run.Status.Verdict)}}
 	if r.spec, err = specOf(trial.Rollout, run); err != nil {
@@ -97,10 +97,10 @@ func (a *Analyst) load(ctx context.Context, trial rollout.Trial, name string) (*
 		return r, err
 	}
 	if err := json.Unmarshal([]byte(run.Status.State), &r.state); err != nil {
-		return nil, fmt.Errorf("AnalysisRun %s/%s: status.state: %w", run.Namespace, run.Name, err)
+		return nil, fmt.Errorf("the AnalysisRun %s/%s: status.state: %w", run.Namespace, run.Name, err)
 	}
 	if r.kept, err = recording.Parse(run.Status.Record); err != nil {
-		return nil, fmt.Errorf("AnalysisRun %s/%s: status.record: %w", run.Namespace, run.Name, err)
+		return nil, fmt.Errorf("the AnalysisRun %s/%s: status.record: %w", run.Namespace, run.Name, err)
 	}
 	return r, nil
 }
@@ -194,10 +194,10 @@ func (a *Analyst) save(ctx context.Context, r *record, v analysis.Verdict, now t
 func (a *Analyst) write(ctx context.Context, r *record, v analysis.Verdict, now time.Time) error {
 	next := r.run.DeepCopy()
 	if err := fillIn(&next.Status, r, v); err != nil {
-		return fmt.Errorf("AnalysisRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
+		return fmt.Errorf("the AnalysisRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
 	}
 	if err := a.Client.Status().Update(ctx, next); err != nil {
-		return fmt.Errorf("AnalysisRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
+		return fmt.Errorf("the AnalysisRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
 	}
 	r.run, r.last, r.saved = next, v, now
 	return nil
@@ -237,12 +237,12 @@ func (a *Analyst) End(ctx context.Context, ro *v1alpha1.Rollout, number int64, n
 	}
 	if r != nil && r.run.UID == run.UID && r.last.Checks != nil {
 		if err := fillIn(&run.Status, r, r.last); err != nil {
-			return fmt.Errorf("AnalysisRun %s: %w", key, err)
+			return fmt.Errorf("the AnalysisRun %s: %w", key, err)
 		}
 	}
 	run.Status.Completed = &metav1.Time{Time: now}
 	if err := a.Client.Status().Update(ctx, run); err != nil {
-		return fmt.Errorf("AnalysisRun %s: %w", key, err)
+		return fmt.Errorf("the AnalysisRun %s: %w", key, err)
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func (r *Reconciler) ensureServices(ctx context.Context, s *scene, narrow bool) 
 		return fmt.Errorf("read Service %s of traffic.service: %w", key, err)
 	}
 	if len(user.Spec.Selector) == 0 {
-		return fmt.Errorf("Service %s of traffic.service selects no pods: name one with a selector", key)
+		return fmt.Errorf("the Service %s of traffic.service selects no pods: name one with a selector", key)
 	}
 	var stable map[string]string
 	if narrow {

@@ -56,7 +56,7 @@ func (r *Reconciler) releaseFloor(ctx context.Context, s *scene) error {
 	next := s.autoscaler.DeepCopy()
 	was, err := strconv.ParseInt(next.Annotations[annotationFloor], 10, 32)
 	if err != nil {
-		return fmt.Errorf("HorizontalPodAutoscaler %s/%s: annotation %s: %q is no number: set minReplicas as you want it, and remove the annotation",
+		return fmt.Errorf("the HorizontalPodAutoscaler %s/%s: annotation %s: %q is no number: set minReplicas as you want it, and remove the annotation",
 			next.Namespace, next.Name, annotationFloor, next.Annotations[annotationFloor])
 	}
 	floor := int32(was)

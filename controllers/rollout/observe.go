@@ -177,7 +177,7 @@ func (r *Reconciler) observeCanary(ctx context.Context, s *scene) error {
 		return err
 	}
 	if !metav1.IsControlledBy(&d, s.rollout) {
-		return fmt.Errorf("Deployment %s is in the way of the canary and not Serin's: rename or delete it", key)
+		return fmt.Errorf("the Deployment %s is in the way of the canary and not Serin's: rename or delete it", key)
 	}
 	sets, err := r.replicaSetsOf(ctx, &d)
 	if err != nil {

@@ -100,12 +100,12 @@ func (r Router) pods(ctx context.Context, target traffic.Target) ([]corev1.Pod, 
 	key := client.ObjectKey{Namespace: target.Namespace, Name: target.Service}
 	if err := r.Client.Get(ctx, key, &service); err != nil {
 		if apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("Service %s of traffic.service: %w", key, traffic.ErrNotFound)
+			return nil, fmt.Errorf("the Service %s of traffic.service: %w", key, traffic.ErrNotFound)
 		}
 		return nil, fmt.Errorf("read Service %s: %w", key, err)
 	}
 	if len(service.Spec.Selector) == 0 {
-		return nil, fmt.Errorf("Service %s of traffic.service selects no pods: name one with a selector", key)
+		return nil, fmt.Errorf("the Service %s of traffic.service selects no pods: name one with a selector", key)
 	}
 	var pods corev1.PodList
 	selector := client.MatchingLabelsSelector{Selector: labels.SelectorFromSet(service.Spec.Selector)}
