@@ -22,6 +22,7 @@ import (
 	recording "github.com/serin-gitops/serin/analysis/record"
 	"github.com/serin-gitops/serin/analysis/workload"
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/analysisrun/checks"
 	"github.com/serin-gitops/serin/controllers/rollout"
 )
 
@@ -106,8 +107,9 @@ func (a *Analyst) Look(ctx context.Context, trial rollout.Trial) (analysis.Verdi
 	state, verdict := analysis.Judge(record.spec, record.state, observations, trial.Now)
 	record.state = state
 	if !trial.Serving {
-		verdict = beforeTraffic(verdict)
+		verdict = BeforeTraffic(verdict)
 	}
+	record.found = verdict
 	err = a.save(ctx, record, verdict, trial.Now)
 	if err == nil {
 		return verdict, nil
@@ -136,7 +138,7 @@ func crashed(trial rollout.Trial, cause error) (analysis.Verdict, error) {
 // that is up, and each step starts when its weight was reached.
 func (r *record) step(trial rollout.Trial) error {
 	untouched := !slices.ContainsFunc(r.state.Checks, func(c analysis.CheckState) bool {
-		return c.Name != workloadCheck && !c.Through.IsZero()
+		return c.Name != checks.Workload && !c.Through.IsZero()
 	})
 	if untouched && len(up(trial.Canary)) == 0 {
 		r.state.Started, r.state.Step = trial.Now, trial.Now
@@ -151,9 +153,9 @@ func (r *record) step(trial rollout.Trial) error {
 	return nil
 }
 
-// beforeTraffic lets a canary without traffic pass where all that is missing is
-// what only traffic can bring.
-func beforeTraffic(v analysis.Verdict) analysis.Verdict {
+// BeforeTraffic is what a verdict means for a canary without traffic: it passes
+// where all that is missing is what only traffic can bring.
+func BeforeTraffic(v analysis.Verdict) analysis.Verdict {
 	if v.Outcome != analysis.Inconclusive || v.Freeze || v.NeedsPerson {
 		return v
 	}
@@ -184,7 +186,7 @@ func wantsTraffic(c analysis.CheckVerdict) bool {
 func (a *Analyst) collect(ctx context.Context, r *record, state analysis.State, trial rollout.Trial) []analysis.Observation {
 	window := analysis.Window{Start: trial.Now, End: trial.Now}
 	states := podStates(trial.Canary)
-	observations := []analysis.Observation{{Check: workloadCheck, Window: window, Pods: states}}
+	observations := []analysis.Observation{{Check: checks.Workload, Window: window, Pods: states}}
 	if workload.Assess(*r.spec.Checks[0].Workload, states, trial.Now).Health == workload.Failed {
 		return observations
 	}

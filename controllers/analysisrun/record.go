@@ -15,6 +15,7 @@ import (
 	"github.com/serin-gitops/serin/analysis"
 	recording "github.com/serin-gitops/serin/analysis/record"
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/analysisrun/checks"
 	"github.com/serin-gitops/serin/controllers/rollout"
 )
 
@@ -39,7 +40,8 @@ type record struct {
 	// asked are the pods that each probe asked last.
 	asked map[string]string
 	saved time.Time
-	last  analysis.Verdict
+	// last is the verdict that was written last, found the newest one.
+	last, found analysis.Verdict
 }
 
 // open gives the record of the Rollout's trial; it is made where there is none.
@@ -88,7 +90,7 @@ func (a *Analyst) load(ctx context.Context, trial rollout.Trial, name string) (*
 		return nil, fmt.Errorf("the AnalysisRun %s/%s is of another trial and removed first", run.Namespace, run.Name)
 	}
 	r := &record{run: run, asked: map[string]string{}, saved: trial.Now, last: analysis.Verdict{Outcome: analysis.Outcome(run.Status.Verdict)}}
-	if r.spec, err = specOf(trial.Rollout, run); err != nil {
+	if r.spec, err = checks.Spec(trial.Rollout, run.Spec.Alpha, run.Spec.Checks); err != nil {
 		return nil, err
 	}
 	if run.Status.State == "" {
@@ -114,7 +116,7 @@ func belongs(run *v1alpha1.AnalysisRun, ro *v1alpha1.Rollout) bool {
 // create makes the AnalysisRun of a trial, and deletes the oldest ones.
 func (a *Analyst) create(ctx context.Context, trial rollout.Trial, name string) (*v1alpha1.AnalysisRun, error) {
 	ro := trial.Rollout
-	checks, err := a.resolve(ctx, ro)
+	resolved, err := checks.Resolve(ro, a.template(ctx, ro.Namespace))
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +129,7 @@ func (a *Analyst) create(ctx context.Context, trial rollout.Trial, name string) 
 			Namespace: ro.Namespace, Name: name, Labels: map[string]string{v1alpha1.LabelRollout: ro.Name},
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(ro, v1alpha1.GroupVersion.WithKind("Rollout"))},
 		},
-		Spec: v1alpha1.AnalysisRunSpec{Rollout: ro.Name, Trial: ro.Status.Trial, Alpha: alpha, Checks: checks},
+		Spec: v1alpha1.AnalysisRunSpec{Rollout: ro.Name, Trial: ro.Status.Trial, Alpha: alpha, Checks: resolved},
 	}
 	if ro.Status.Stable != nil {
 		run.Spec.Stable = *ro.Status.Stable
@@ -142,6 +144,15 @@ func (a *Analyst) create(ctx context.Context, trial rollout.Trial, name string) 
 		log.FromContext(ctx).Error(err, "old AnalysisRuns are not deleted")
 	}
 	return run, nil
+}
+
+// template reads AnalysisTemplates of a namespace.
+func (a *Analyst) template(ctx context.Context, namespace string) checks.Template {
+	return func(name string) (v1alpha1.AnalysisTemplateSpec, error) {
+		var template v1alpha1.AnalysisTemplate
+		err := a.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &template)
+		return template.Spec, err
+	}
 }
 
 func (a *Analyst) prune(ctx context.Context, ro *v1alpha1.Rollout) error {
@@ -235,8 +246,8 @@ func (a *Analyst) End(ctx context.Context, ro *v1alpha1.Rollout, number int64, n
 	if err := a.Reader.Get(ctx, key, run); err != nil || run.Status.Completed != nil {
 		return client.IgnoreNotFound(err)
 	}
-	if r != nil && r.run.UID == run.UID && r.last.Checks != nil {
-		if err := fillIn(&run.Status, r, r.last); err != nil {
+	if r != nil && r.run.UID == run.UID && r.found.Checks != nil {
+		if err := fillIn(&run.Status, r, r.found); err != nil {
 			return fmt.Errorf("the AnalysisRun %s: %w", key, err)
 		}
 	}

@@ -26,7 +26,8 @@ var defaultSteps = []v1alpha1.Step{
 	{Weight: 50, Duration: &metav1.Duration{Duration: time.Minute}},
 }
 
-func stepsOf(ro *v1alpha1.Rollout) []v1alpha1.Step {
+// Steps gives the steps of a Rollout: its own, or those taken where it names none.
+func Steps(ro *v1alpha1.Rollout) []v1alpha1.Step {
 	if len(ro.Spec.Steps) == 0 {
 		return defaultSteps
 	}
@@ -52,7 +53,7 @@ func specOf(ro *v1alpha1.Rollout, router traffic.Router, target traffic.Target) 
 		Bake: ro.Spec.Bake.Duration, Drain: orDefault(ro.Spec.Drain, defaultDrain),
 		Deadline: orDefault(ro.Spec.Deadline, defaultDeadline), Interval: intervalOf(ro),
 	}
-	for _, step := range stepsOf(ro) {
+	for _, step := range Steps(ro) {
 		weight := environments.Weight(step.Weight)
 		s := rollout.Step{
 			Weight: weight, Until: rollout.Until(step.Until), AdvanceOnTimeout: step.OnTimeout == "Advance",

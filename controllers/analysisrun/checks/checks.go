@@ -1,14 +1,14 @@
-package analysisrun
+// Package checks turns the analysis of a Rollout, and the templates it uses,
+// into what the judge is asked. The controller and the commands that try an
+// analysis share it.
+package checks
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/analysis"
 	"github.com/serin-gitops/serin/api/v1alpha1"
@@ -17,25 +17,28 @@ import (
 // defaultInterval is that of the API, for objects stored before it was known.
 const defaultInterval = 2 * time.Second
 
-// workloadCheck is the check that is always asked.
-const workloadCheck = "workload"
+// Workload names the check that is always asked, and first.
+const Workload = "workload"
 
-// resolve gives a Rollout's checks, those of its templates filled in.
-func (a *Analyst) resolve(ctx context.Context, ro *v1alpha1.Rollout) ([]v1alpha1.Check, error) {
+// Template gives the AnalysisTemplate that a Rollout refers to by name.
+type Template func(name string) (v1alpha1.AnalysisTemplateSpec, error)
+
+// Resolve gives a Rollout's checks, those of its templates filled in. The error
+// names the template or the check that must be mended.
+func Resolve(ro *v1alpha1.Rollout, template Template) ([]v1alpha1.Check, error) {
 	checks := append([]v1alpha1.Check(nil), ro.Spec.Analysis.Checks...)
 	for _, ref := range ro.Spec.Analysis.Templates {
-		var template v1alpha1.AnalysisTemplate
-		key := client.ObjectKey{Namespace: ro.Namespace, Name: ref.Name}
-		if err := a.Client.Get(ctx, key, &template); err != nil {
-			return nil, fmt.Errorf("analysis.templates: AnalysisTemplate %s: %w", key, err)
-		}
-		filled, err := fill(template.Spec, ref.Args)
+		spec, err := template(ref.Name)
 		if err != nil {
-			return nil, fmt.Errorf("analysis.templates: AnalysisTemplate %s: %w", key, err)
+			return nil, fmt.Errorf("analysis.templates: AnalysisTemplate %s/%s: %w", ro.Namespace, ref.Name, err)
+		}
+		filled, err := Fill(spec, ref.Args)
+		if err != nil {
+			return nil, fmt.Errorf("analysis.templates: AnalysisTemplate %s/%s: %w", ro.Namespace, ref.Name, err)
 		}
 		checks = append(checks, filled...)
 	}
-	seen := map[string]bool{workloadCheck: true}
+	seen := map[string]bool{Workload: true}
 	for _, check := range checks {
 		if seen[check.Name] {
 			return nil, fmt.Errorf("analysis: two checks are named %q: give each another name", check.Name)
@@ -45,9 +48,9 @@ func (a *Analyst) resolve(ctx context.Context, ro *v1alpha1.Rollout) ([]v1alpha1
 	return checks, nil
 }
 
-// fill puts arguments in the place of a template's parameters. What is named
+// Fill puts arguments in the place of a template's parameters. What is named
 // serin.* is filled in at each look.
-func fill(spec v1alpha1.AnalysisTemplateSpec, args []v1alpha1.Argument) ([]v1alpha1.Check, error) {
+func Fill(spec v1alpha1.AnalysisTemplateSpec, args []v1alpha1.Argument) ([]v1alpha1.Check, error) {
 	values := map[string]string{}
 	for _, parameter := range spec.Parameters {
 		if parameter.Default != nil {
@@ -86,23 +89,24 @@ func fill(spec v1alpha1.AnalysisTemplateSpec, args []v1alpha1.Argument) ([]v1alp
 	return checks, nil
 }
 
-// specOf is the judge's specification of an AnalysisRun.
-func specOf(ro *v1alpha1.Rollout, run *v1alpha1.AnalysisRun) (analysis.Spec, error) {
+// Spec is the judge's specification of a trial of a Rollout, from alpha and the
+// checks as they were resolved when the trial began.
+func Spec(ro *v1alpha1.Rollout, alpha string, checks []v1alpha1.Check) (analysis.Spec, error) {
 	spec := analysis.Spec{SourceLimit: ro.Spec.Analysis.FreezeLimit.Duration}
 	interval := ro.Spec.Analysis.Interval.Duration
 	if interval <= 0 {
 		interval = defaultInterval
 	}
 	var err error
-	if spec.Alpha, err = number("alpha", run.Spec.Alpha); err != nil {
+	if spec.Alpha, err = number("alpha", alpha); err != nil {
 		return analysis.Spec{}, err
 	}
 	spec.Checks = append(spec.Checks, analysis.Check{
-		Name: workloadCheck, Kind: analysis.KindWorkload,
+		Name: Workload, Kind: analysis.KindWorkload,
 		Workload: &analysis.Workload{UnreadyLimit: ro.Spec.ReadyDeadline.Duration},
 	})
-	for _, check := range run.Spec.Checks {
-		converted, err := checkOf(check)
+	for _, check := range checks {
+		converted, err := Of(check)
 		if err != nil {
 			return analysis.Spec{}, fmt.Errorf("check %s: %w", check.Name, err)
 		}
@@ -112,8 +116,8 @@ func specOf(ro *v1alpha1.Rollout, run *v1alpha1.AnalysisRun) (analysis.Spec, err
 	return spec, spec.Validate()
 }
 
-// checkOf turns a check of the API into the judge's.
-func checkOf(c v1alpha1.Check) (analysis.Check, error) {
+// Of turns a check of the API into the judge's.
+func Of(c v1alpha1.Check) (analysis.Check, error) {
 	out := analysis.Check{Name: c.Name, DryRun: c.DryRun, InitialDelay: c.InitialDelay.Duration}
 	var err error
 	switch {
