@@ -31,6 +31,9 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) environments.Pipelin
 	if err != nil {
 		s.troubles = append(s.troubles, trouble.Git("read Git", err, source, v1alpha1.Environment{}))
 	}
+	if err == nil {
+		s.rejected = rejection(s.pipeline, tip)
+	}
 	for i, overlay := range s.pipeline.Spec.Environments {
 		e := environments.EnvironmentSnapshot{Environment: convert.Environment(s.pipeline.Spec, i), Hold: s.hold(overlay.Name)}
 		if err == nil {
@@ -43,6 +46,64 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) environments.Pipelin
 		snapshot.Environments = append(snapshot.Environments, e)
 	}
 	return snapshot
+}
+
+// rejected is what a rollback commit says.
+type rejected struct {
+	environment, reason string
+	digests             []string
+}
+
+// rejection reads the trailers of a rollback of this Pipeline at the branch's
+// tip: they carry a quarantine over the loss of the cluster's objects.
+func rejection(pipeline *v1alpha1.Pipeline, tip overlays.Tip) rejected {
+	var found rejected
+	mine := false
+	for _, trailer := range tip.Trailers {
+		switch trailer.Key {
+		case environments.TrailerPipeline:
+			mine = trailer.Value == pipeline.Namespace+"/"+pipeline.Name
+		case environments.TrailerEnvironment:
+			found.environment = trailer.Value
+		case environments.TrailerReason:
+			found.reason = trailer.Value
+		case environments.TrailerRejected:
+			found.digests = append(found.digests, trailer.Value)
+		}
+	}
+	if !mine {
+		return rejected{}
+	}
+	return found
+}
+
+// requarantine records a rejection that only Git remembers: the Release was made
+// anew after its object was lost.
+func (r *Reconciler) requarantine(ctx context.Context, s *scope) error {
+	for i := range s.releases {
+		release := &s.releases[i]
+		if release.Status.Quarantined != nil || release.ResourceVersion == "" {
+			continue
+		}
+		var images []v1alpha1.ImageReference
+		for _, image := range release.Spec.Images {
+			if slices.Contains(s.rejected.digests, image.Digest) {
+				images = append(images, image.ImageReference)
+			}
+		}
+		if len(images) == 0 {
+			continue
+		}
+		next := release.DeepCopy()
+		next.Status.Quarantined = &v1alpha1.Quarantine{
+			Environment: s.rejected.environment, Reason: s.rejected.reason, Images: images, At: metav1.Time{Time: s.now},
+		}
+		if _, err := status.Patch(ctx, r.Client, release, next); err != nil {
+			return err
+		}
+		*release = *next
+	}
+	return nil
 }
 
 func (s *scope) repositories() []string {

@@ -57,6 +57,8 @@ type scope struct {
 	images []v1alpha1.ImageStatus
 	// troubles found, the gravest first.
 	troubles []*trouble.Trouble
+	// rejected is what the branch's tip says was taken back.
+	rejected rejected
 	// again is when to look next, at the latest after the interval.
 	again time.Duration
 	now   time.Time
@@ -127,6 +129,10 @@ func (s *scope) list(ctx context.Context, from client.Reader) error {
 // advance decides what enters which Environment next, and does it.
 func (r *Reconciler) advance(ctx context.Context, s *scope, made bool) (environments.PipelinePlan, error) {
 	snapshot := r.observe(ctx, s)
+	if err := r.requarantine(ctx, s); err != nil {
+		return environments.PipelinePlan{}, err
+	}
+	snapshot.Releases = convert.Releases(s.releases)
 	plan := environments.DecidePipeline(snapshot, s.now)
 	if made {
 		// One mutation at a time: the next reconcile starts the Promotion.

@@ -57,6 +57,8 @@ func (r *Reconciler) act(ctx context.Context, s *scope, snapshot environments.Pr
 	}
 	plan.Record = s.record
 	if errors.Is(err, errImagesMoved) {
+		// What is remembered of Git is old.
+		r.Git.Written(s.pipeline.Spec.Source)
 		return nil
 	}
 	return s.trouble(what, err)

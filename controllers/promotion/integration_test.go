@@ -110,6 +110,15 @@ func TestIntegrationClosedIsRejected(t *testing.T) {
 	waits := w.phase("staging", "v1.1.0", v1alpha1.PromotionAwaitingApproval)
 	w.sh("git", "push", "-q", "origin", "--delete", waits.Status.PullRequest.Branch)
 	w.phase("staging", "v1.1.0", v1alpha1.PromotionRejected)
+	// A person wants another attempt after all, and closes that too.
+	p := w.getPipeline()
+	w.annotate(&p, environments.NewRequest(environments.Retry, time.Now(), "staging"))
+	again := w.phase("staging", "v1.1.0", v1alpha1.PromotionAwaitingApproval)
+	if again.Spec.Attempt != 2 || again.Spec.RequestedBy != "ann" {
+		t.Errorf("the attempt that was asked for is %+v", again.Spec)
+	}
+	w.annotate(&again, environments.NewRequest(environments.Reject, time.Now()))
+	w.phase("staging", "v1.1.0", v1alpha1.PromotionRejected)
 	// A newer Release is proposed; the rejected one was not, meanwhile.
 	w.push("v1.2.0")
 	w.phase("staging", "v1.2.0", v1alpha1.PromotionAwaitingApproval)
@@ -119,8 +128,8 @@ func TestIntegrationClosedIsRejected(t *testing.T) {
 			attempts++
 		}
 	}
-	if attempts != 1 {
-		t.Errorf("%d attempts of the rejected Release", attempts)
+	if attempts != 2 {
+		t.Errorf("%d attempts of the rejected Release, want the two that were asked for", attempts)
 	}
 	// A newer one takes the place of one that waits, on the same branch.
 	w.push("v1.3.0")
@@ -207,6 +216,19 @@ func TestIntegrationFailedWorkloadIsRolledBack(t *testing.T) {
 		e := w.environment("staging")
 		return strings.Contains(e.Waiting, "quarantined"), e.Waiting
 	})
+	// The rollback commit's trailers outlive the Release object.
+	lost := release.UID
+	w.must(w.client.Delete(t.Context(), &release))
+	w.eventually("the Release that is made anew is quarantined", func() (bool, string) {
+		var anew v1alpha1.Release
+		if err := w.client.Get(t.Context(), client.ObjectKeyFromObject(&release), &anew); err != nil {
+			return false, err.Error()
+		}
+		return anew.UID != lost && anew.Status.Quarantined != nil, fmt.Sprintf("%+v", anew.Status)
+	})
+	if after := w.overlay("dev"); after != before {
+		t.Errorf("the lost Release was promoted again:\n%s", after)
+	}
 }
 
 // Where the branch refuses Serin's commit, a pull request asks for the rollback.
