@@ -90,7 +90,7 @@ example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
 .PHONY: integration
 integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, with Serin in the test's process.
 	@echo "== integration"; mkdir -p $(OUT)/test
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) ./controllers/... ./embedded/... ./traffic/... ./e2e/deploy/...
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
 
 .PHONY: scenarios
 scenarios: $(GOTESTSUM) sandbox-up ## Scenarios in the light sandbox, with Serin in the cluster.
@@ -102,7 +102,7 @@ e2e-tests: PROFILE := full
 e2e-tests: $(GOTESTSUM) sandbox-up
 	@echo "== gateway and forge"; mkdir -p $(OUT)/e2e
 	set -a; . $(CACHE)/sandbox/environment; set +a; \
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/e2e/1-adapters.json -- -tags e2e -run E2E $(CLUSTER_TESTS) ./forge/... ./traffic/...
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/e2e/1-adapters.json -- -tags e2e -run E2E $(CLUSTER_TESTS) ./forge/... ./traffic/... ./e2e/sandbox/...
 	@echo "== story"
 	$(GOTESTSUM) --format testname --jsonfile $(OUT)/e2e/2-story.json -- -tags e2e $(CLUSTER_TESTS) ./e2e/scenarios/...
 

@@ -67,7 +67,7 @@ func (e *env) watched(duration time.Duration) {
 	})
 }
 
-func TestErrorsRollBack(t *testing.T) {
+func TestIntegrationErrorsRollBack(t *testing.T) {
 	e := setup(t)
 	source := &counters{}
 	e.sources = source
@@ -90,7 +90,7 @@ func TestErrorsRollBack(t *testing.T) {
 	}
 }
 
-func TestOutageFreezesAndResumes(t *testing.T) {
+func TestIntegrationOutageFreezesAndResumes(t *testing.T) {
 	e := setup(t)
 	source := &counters{}
 	e.sources = source

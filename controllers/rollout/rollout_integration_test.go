@@ -68,7 +68,7 @@ func (e *env) ask(verb string) {
 	})
 }
 
-func TestAdoptionRestartsNothing(t *testing.T) {
+func TestIntegrationAdoptionRestartsNothing(t *testing.T) {
 	e := setup(t)
 	e.deploy(2)
 	before := e.pods(false)
@@ -82,7 +82,7 @@ func TestAdoptionRestartsNothing(t *testing.T) {
 	}
 }
 
-func TestGoodRevisionIsRolledOut(t *testing.T) {
+func TestIntegrationGoodRevisionIsRolledOut(t *testing.T) {
 	e := setup(t)
 	e.deploy(4)
 	e.start()
@@ -111,7 +111,7 @@ func TestGoodRevisionIsRolledOut(t *testing.T) {
 	}
 }
 
-func TestCrashingRevisionIsRolledBack(t *testing.T) {
+func TestIntegrationCrashingRevisionIsRolledBack(t *testing.T) {
 	e := setup(t)
 	e.deploy(2)
 	e.start()
@@ -140,7 +140,7 @@ func TestCrashingRevisionIsRolledBack(t *testing.T) {
 	}
 }
 
-func TestAbort(t *testing.T) {
+func TestIntegrationAbort(t *testing.T) {
 	e := setup(t)
 	e.deploy(2)
 	e.start()
@@ -160,9 +160,9 @@ func TestAbort(t *testing.T) {
 	}
 }
 
-// TestControllerDiesDuringTrial replaces the controller, time and again, while a
+// TestIntegrationControllerDiesDuringTrial replaces the controller, time and again, while a
 // trial is under way.
-func TestControllerDiesDuringTrial(t *testing.T) {
+func TestIntegrationControllerDiesDuringTrial(t *testing.T) {
 	e := setup(t)
 	e.deploy(2)
 	e.start()
@@ -184,7 +184,7 @@ func TestControllerDiesDuringTrial(t *testing.T) {
 	e.atRest()
 }
 
-func TestDeletionDuringTrialGivesAllBack(t *testing.T) {
+func TestIntegrationDeletionDuringTrialGivesAllBack(t *testing.T) {
 	e := setup(t)
 	e.deploy(2)
 	e.start()
@@ -204,9 +204,9 @@ func TestDeletionDuringTrialGivesAllBack(t *testing.T) {
 	})
 }
 
-// TestAutoscalerKeepsStable states that the floor of an autoscaler is held while
+// TestIntegrationAutoscalerKeepsStable states that the floor of an autoscaler is held while
 // a canary serves, and given back.
-func TestAutoscalerKeepsStable(t *testing.T) {
+func TestIntegrationAutoscalerKeepsStable(t *testing.T) {
 	e := setup(t)
 	e.deploy(2)
 	least := int32(1)

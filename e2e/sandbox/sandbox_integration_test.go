@@ -85,7 +85,7 @@ func pids(t *testing.T) map[string]int {
 	return found
 }
 
-func TestUpTwiceIsUpOnce(t *testing.T) {
+func TestIntegrationUpTwiceIsUpOnce(t *testing.T) {
 	upForTest(t)
 	before := pids(t)
 	upForTest(t)
@@ -94,7 +94,7 @@ func TestUpTwiceIsUpOnce(t *testing.T) {
 	}
 }
 
-func TestPodsServicesNamesAndMetrics(t *testing.T) {
+func TestIntegrationPodsServicesNamesAndMetrics(t *testing.T) {
 	cluster := upForTest(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -130,7 +130,7 @@ func TestPodsServicesNamesAndMetrics(t *testing.T) {
 	})
 }
 
-func TestKillAndStartPrometheus(t *testing.T) {
+func TestIntegrationKillAndStartPrometheus(t *testing.T) {
 	cluster := upForTest(t)
 	if err := cluster.KillPart(t.Context(), "prometheus"); err != nil {
 		t.Fatal(err)

@@ -38,7 +38,8 @@ const (
 	OwnerGroup = "sync.serin.dev"
 	// PruneKey with the value PruneDisabled, as a label or annotation of an
 	// object, keeps it when it leaves Git.
-	PruneKey      = "serin.dev/prune"
+	PruneKey = "serin.dev/prune"
+	// PruneDisabled is the value of PruneKey that keeps an object.
 	PruneDisabled = "disabled"
 
 	// DefaultInterval is how often drift is corrected.

@@ -233,7 +233,7 @@ spec:
 
 func noHook(*env, gitserver.Push) {}
 
-func TestSyncAppliesAndPrunes(t *testing.T) {
+func TestIntegrationSyncAppliesAndPrunes(t *testing.T) {
 	e := newEnv(t, noHook)
 	first := e.push(map[string]string{
 		"a.yaml": configMap("a", "one"), "b.yaml": configMap("b", "one"),
@@ -277,9 +277,9 @@ spec:
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 `
 
-// TestSyncAppliesInOrder has a namespace, a definition and an object of it in
+// TestIntegrationSyncAppliesInOrder has a namespace, a definition and an object of it in
 // one overlay, and then none of them.
-func TestSyncAppliesInOrder(t *testing.T) {
+func TestIntegrationSyncAppliesInOrder(t *testing.T) {
 	e := newEnv(t, noHook)
 	group := e.namespace + ".test.serin.dev"
 	crd := &unstructured.Unstructured{}
@@ -318,7 +318,7 @@ func TestSyncAppliesInOrder(t *testing.T) {
 	}
 }
 
-func TestSyncLeavesForeignObjectsAndFields(t *testing.T) {
+func TestIntegrationSyncLeavesForeignObjectsAndFields(t *testing.T) {
 	e := newEnv(t, noHook)
 	e.push(map[string]string{"a.yaml": configMap("a", "one"), "b.yaml": configMap("b", "one"), "web.yaml": deployment})
 	e.mustReconcile()
@@ -354,7 +354,7 @@ func TestSyncLeavesForeignObjectsAndFields(t *testing.T) {
 	}
 }
 
-func TestSyncAtRestWritesNothing(t *testing.T) {
+func TestIntegrationSyncAtRestWritesNothing(t *testing.T) {
 	e := newEnv(t, noHook)
 	e.push(map[string]string{"a.yaml": configMap("a", "one"), "web.yaml": deployment})
 	e.mustReconcile()
@@ -390,7 +390,7 @@ func TestSyncAtRestWritesNothing(t *testing.T) {
 	}
 }
 
-func TestSyncReportsErrors(t *testing.T) {
+func TestIntegrationSyncReportsErrors(t *testing.T) {
 	tests := []struct {
 		name  string
 		files map[string]string
@@ -430,9 +430,9 @@ func TestSyncReportsErrors(t *testing.T) {
 	}
 }
 
-// TestSyncWakesOnPush runs the controller: with an hour between polls, only the
+// TestIntegrationSyncWakesOnPush runs the controller: with an hour between polls, only the
 // push can have caused the sync.
-func TestSyncWakesOnPush(t *testing.T) {
+func TestIntegrationSyncWakesOnPush(t *testing.T) {
 	e := newEnv(t, func(e *env, p gitserver.Push) { e.syncer.Wake(p.URL, p.Branch()) })
 	e.push(map[string]string{"a.yaml": configMap("a", "one")})
 	mgr, err := ctrl.NewManager(e.config, ctrl.Options{Metrics: server.Options{BindAddress: "0"}})

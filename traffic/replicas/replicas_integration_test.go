@@ -86,7 +86,7 @@ func eventually(t *testing.T, what string, seen func(context.Context) (bool, str
 	}
 }
 
-func TestTrafficFollowsTheGates(t *testing.T) {
+func TestIntegrationTrafficFollowsTheGates(t *testing.T) {
 	c, namespace := cluster(t)
 	service := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "app"},
@@ -139,7 +139,7 @@ func TestTrafficFollowsTheGates(t *testing.T) {
 	state("the canary is dismissed", closed)
 }
 
-func TestWhatIsNotThere(t *testing.T) {
+func TestIntegrationWhatIsNotThere(t *testing.T) {
 	c, namespace := cluster(t)
 	gate := replicas.Gate{Client: c}
 	if err := gate.Set(t.Context(), namespace, "gone", false); err != nil {
