@@ -10,36 +10,45 @@ import (
 	"github.com/serin-gitops/serin/analysis"
 )
 
-// buckets fetches, in one query, the two buckets of a classic histogram that a
-// latency check needs: +Inf counts all requests, the bound's those within it.
-func (o Observer) buckets(ctx context.Context, l analysis.Latency, trial Trial, arm int, from, to time.Time) (all, within []analysis.Series, err error) {
-	base, err := o.selector(l.Histogram, l.Arms, trial, arm)
+// buckets fetches the two buckets of a classic histogram that a latency check
+// needs, of each arm: +Inf counts all requests, the bound's those within it.
+func (o Observer) buckets(ctx context.Context, l analysis.Latency, trial Trial, from, to time.Time) (all, within [2][]analysis.Series, err error) {
+	p, err := o.pair(l.Histogram, l.Arms, trial)
 	if err != nil {
-		return nil, nil, err
+		return all, within, err
 	}
 	bound := strconv.FormatFloat(l.Bound, 'g', -1, 64)
-	// Client libraries differ in whether they write 1 or 1.0.
-	s, err := base.bucket(`\+Inf`, regexp.QuoteMeta(bound), regexp.QuoteMeta(strconv.FormatFloat(l.Bound, 'f', 1, 64)))
-	if err != nil {
-		return nil, nil, err
+	for arm := range p {
+		// Client libraries differ in whether they write 1 or 1.0.
+		if p[arm], err = p[arm].bucket(`\+Inf`, regexp.QuoteMeta(bound), regexp.QuoteMeta(strconv.FormatFloat(l.Bound, 'f', 1, 64))); err != nil {
+			return all, within, err
+		}
 	}
-	series, err := o.fetch(ctx, s, from, to)
+	series, err := o.fetch(ctx, p, from, to)
 	if err != nil {
-		return nil, nil, err
+		return all, within, err
 	}
+	for arm := range series {
+		all[arm], within[arm] = bucketsOf(series[arm], l.Bound)
+		if len(all[arm]) > 0 && len(within[arm]) == 0 {
+			return all, within, &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf(
+				"histogram %s has no bucket with le=%q; use the bound of one of its buckets", l.Histogram, bound)}
+		}
+	}
+	return all, within, nil
+}
+
+// bucketsOf tells the bucket of all requests from that of those within a bound.
+func bucketsOf(series []analysis.Series, bound float64) (all, within []analysis.Series) {
 	for _, one := range series {
 		le, err := strconv.ParseFloat(one.Labels["le"], 64)
 		switch {
 		case err != nil:
-		case le == l.Bound:
+		case le == bound:
 			within = append(within, one)
 		case one.Labels["le"] == "+Inf":
 			all = append(all, one)
 		}
 	}
-	if len(all) > 0 && len(within) == 0 {
-		return nil, nil, &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf(
-			"histogram %s has no bucket with le=%q; use the bound of one of its buckets", l.Histogram, bound)}
-	}
-	return all, within, nil
+	return all, within
 }

@@ -94,7 +94,7 @@ var errNotScraped = errors.New("not scraped in this window")
 // Past gives stable's counts in consecutive windows from from to to, for
 // analysis.Learn. One query serves the whole stretch.
 func (o Observer) Past(ctx context.Context, check analysis.Check, trial Trial, from, to time.Time) ([]analysis.Counts, error) {
-	total, part, err := o.series(ctx, check, trial, stable, from, to)
+	total, part, err := o.series(ctx, check, trial, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -102,10 +102,10 @@ func (o Observer) Past(ctx context.Context, check analysis.Check, trial Trial, f
 	step := interval(check)
 	for start := from.Truncate(step).Add(step); !start.Add(step).After(to); start = start.Add(step) {
 		w := analysis.Window{Start: start, End: start.Add(step)}
-		if !counting.Sampled(w, total) {
+		if !counting.Sampled(w, total[stable]) {
 			continue
 		}
-		c, _ := counting.Requests(w, [2][]analysis.Series{total}, [2][]analysis.Series{part}, trial.Born)
+		c, _ := counting.Requests(w, [2][]analysis.Series{total[stable]}, [2][]analysis.Series{part[stable]}, trial.Born)
 		past = append(past, failures(check, c))
 	}
 	return past, nil
@@ -164,12 +164,11 @@ const (
 var armNames = [2]string{"stable", "the canary"}
 
 func (o Observer) counts(ctx context.Context, check analysis.Check, trial Trial, obs *analysis.Observation) error {
-	var total, part [2][]analysis.Series
+	total, part, err := o.series(ctx, check, trial, obs.Window.Start.Add(-lookback), obs.Window.End)
+	if err != nil {
+		return err
+	}
 	for arm := range total {
-		var err error
-		if total[arm], part[arm], err = o.series(ctx, check, trial, arm, obs.Window.Start.Add(-lookback), obs.Window.End); err != nil {
-			return err
-		}
 		if len(total[arm]) == 0 {
 			return &analysis.Absence{Kind: analysis.NoSeries, Message: "no request counter of " + armNames[arm]}
 		}
@@ -192,29 +191,44 @@ func failures(check analysis.Check, c analysis.Counts) analysis.Counts {
 	return c
 }
 
-// series fetches the counters of all requests of one arm, and of the part of
+// series fetches the counters of all requests of each arm, and of the part of
 // them (bad, good, or within the bound) that the check tells apart. One query
 // serves both where the part only narrows the whole.
-func (o Observer) series(ctx context.Context, check analysis.Check, trial Trial, arm int, from, to time.Time) (total, part []analysis.Series, err error) {
+func (o Observer) series(ctx context.Context, check analysis.Check, trial Trial, from, to time.Time) (total, part [2][]analysis.Series, err error) {
 	if check.Latency != nil {
-		return o.buckets(ctx, *check.Latency, trial, arm, from, to)
+		return o.buckets(ctx, *check.Latency, trial, from, to)
 	}
-	whole, err := o.selector(check.Ratio.Total, check.Ratio.Arms, trial, arm)
+	whole, err := o.pair(check.Ratio.Total, check.Ratio.Arms, trial)
 	if err != nil {
-		return nil, nil, err
+		return total, part, err
 	}
-	narrow, err := o.selector(check.Ratio.Bad+check.Ratio.Good, check.Ratio.Arms, trial, arm)
+	narrow, err := o.pair(check.Ratio.Bad+check.Ratio.Good, check.Ratio.Arms, trial)
 	if err != nil {
-		return nil, nil, err
+		return total, part, err
 	}
 	if total, err = o.fetch(ctx, whole, from, to); err != nil {
-		return nil, nil, err
+		return total, part, err
 	}
-	if narrow.narrows(whole) {
-		return total, narrow.filter(total), nil
+	if !narrow[stable].narrows(whole[stable]) {
+		part, err = o.fetch(ctx, narrow, from, to)
+		return total, part, err
 	}
-	part, err = o.fetch(ctx, narrow, from, to)
-	return total, part, err
+	for arm := range part {
+		part[arm] = narrow[arm].filter(total[arm])
+	}
+	return total, part, nil
+}
+
+// pair asks a check's selector of both arms.
+func (o Observer) pair(text string, own *analysis.Arms, trial Trial) (pair, error) {
+	var p pair
+	for arm := range p {
+		var err error
+		if p[arm], err = o.selector(text, own, trial, arm); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
 }
 
 // selector parses a check's selector and adds what tells the arm apart.
@@ -234,8 +248,22 @@ func (o Observer) selector(text string, own *analysis.Arms, trial Trial, arm int
 	return base.with(of), nil
 }
 
-func (o Observer) fetch(ctx context.Context, s selector, from, to time.Time) ([]analysis.Series, error) {
-	return o.Source.Series(ctx, analysis.SeriesQuery{Selector: s.String(), Start: from, End: to})
+// fetch gives the series of each arm, from one query where one can serve both.
+func (o Observer) fetch(ctx context.Context, p pair, from, to time.Time) (arms [2][]analysis.Series, err error) {
+	both, ok := p.joined()
+	if !ok {
+		for arm := range p {
+			if arms[arm], err = o.Source.Series(ctx, analysis.SeriesQuery{Selector: p[arm].String(), Start: from, End: to}); err != nil {
+				return arms, err
+			}
+		}
+		return arms, nil
+	}
+	series, err := o.Source.Series(ctx, analysis.SeriesQuery{Selector: both.String(), Start: from, End: to})
+	for arm := range p {
+		arms[arm] = p[arm].filter(series)
+	}
+	return arms, err
 }
 
 func (o Observer) value(ctx context.Context, check analysis.Check, trial Trial, obs *analysis.Observation) error {

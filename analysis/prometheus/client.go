@@ -197,8 +197,21 @@ func (c *Client) Series(ctx context.Context, q analysis.SeriesQuery) ([]analysis
 			series = append(series, s)
 		}
 	}
-	slices.SortFunc(series, func(a, b analysis.Series) int { return strings.Compare(a.Key(), b.Key()) })
-	return series, nil
+	return sorted(series), nil
+}
+
+// sorted orders series by their keys, each of which is made once.
+func sorted(series []analysis.Series) []analysis.Series {
+	keys, order := make([]string, len(series)), make([]int, len(series))
+	for i := range series {
+		keys[i], order[i] = series[i].Key(), i
+	}
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(keys[a], keys[b]) })
+	inOrder := make([]analysis.Series, len(series))
+	for i, from := range order {
+		inOrder[i] = series[from]
+	}
+	return inOrder
 }
 
 // convert sorts samples and drops what is outside (Start, End] or repeated.

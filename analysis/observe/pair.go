@@ -1,0 +1,55 @@
+package observe
+
+import (
+	"regexp"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// pair is the same question about both arms, stable's first.
+type pair [2]selector
+
+// joined is one selector that matches the series of both arms. There is one
+// where the arms differ in the values of a single label.
+func (p pair) joined() (selector, bool) {
+	common, ofStable := p[stable].apart(p[canary])
+	_, ofCanary := p[canary].apart(p[stable])
+	if len(ofStable) != 1 || len(ofCanary) != 1 || ofStable[0].Name != ofCanary[0].Name {
+		return nil, false
+	}
+	first, ok := alternative(ofStable[0])
+	second, also := alternative(ofCanary[0])
+	if !ok || !also {
+		return nil, false
+	}
+	either, err := labels.NewMatcher(labels.MatchRegexp, ofStable[0].Name, first+"|"+second)
+	if err != nil {
+		return nil, false
+	}
+	return common.with(selector{either}), true
+}
+
+// apart splits the matchers into those that other has too and the rest.
+func (s selector) apart(other selector) (common, rest selector) {
+	for _, m := range s {
+		if slices.ContainsFunc(other, func(o *labels.Matcher) bool { return o.String() == m.String() }) {
+			common = append(common, m)
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	return common, rest
+}
+
+// alternative is a matcher's value as one branch of a regular expression.
+func alternative(m *labels.Matcher) (string, bool) {
+	switch m.Type {
+	case labels.MatchEqual:
+		return regexp.QuoteMeta(m.Value), true
+	case labels.MatchRegexp:
+		// In a group of its own, so that its flags stay its own.
+		return "(?:" + m.Value + ")", true
+	}
+	return "", false
+}
