@@ -164,7 +164,7 @@ func (f *controllerFlags) addControllers(ctx context.Context, mgr ctrl.Manager, 
 	git := &access.Git{Secrets: secrets, Repositories: repositories, Hints: &h.hints, Now: time.Now}
 	options := controller.Options{MaxConcurrentReconciles: f.concurrency}
 	if err := (&pipeline.Reconciler{
-		Client: mgr.GetClient(), Uncached: mgr.GetAPIReader(), Git: git, Catalog: oci.New(),
+		Client: mgr.GetClient(), Uncached: mgr.GetAPIReader(), Git: git, Secrets: secrets, Catalog: oci.New(),
 		Hints: &h.hints, Recorder: mgr.GetEventRecorder("serin-pipeline"), Now: time.Now,
 	}).SetupWithManager(ctx, mgr, options); err != nil {
 		return fmt.Errorf("pipeline controller: %w", err)
