@@ -25,7 +25,7 @@ func scenario(traffic simulate.Traffic, interval time.Duration) simulate.Scenari
 
 // falseRollbacks is how often good canaries are rolled back, by traffic.
 func falseRollbacks(ctx context.Context, runs int) (chart, error) {
-	rates := []float64{1, 3, 10, 30, 100, 300}
+	rates := []float64{1, 10, 100, 300}
 	c := chart{
 		title: "Good canaries rolled back, 0.1% errors, 30 minutes, looked at every 2 s",
 		x:     "requests a second", y: "rolled back (%)", logX: true, yMin: 0, yMax: 4,
