@@ -235,6 +235,13 @@ func (s Spec) share(check Check) float64 {
 	return check.weight() / total
 }
 
+// Alone gives the analysis that asks only one of the checks, with the part of
+// alpha and beta that it may spend among the others.
+func (s Spec) Alone(check Check) Spec {
+	share := s.share(check)
+	return Spec{Alpha: s.alpha() * share, Beta: s.beta() * share, SourceLimit: s.SourceLimit, Checks: []Check{check}}
+}
+
 func (c Check) weight() float64 {
 	if c.Weight > 0 {
 		return c.Weight

@@ -16,6 +16,8 @@ type PlainRule struct {
 	Span time.Duration
 	// Failures that are accepted.
 	Failures int
+	// Every is the time between two looks; 0 is at each window.
+	Every time.Duration
 }
 
 // Judge makes the rule a judge.
@@ -28,6 +30,7 @@ type plain struct {
 	windows []analysis.Window
 	counts  []analysis.Counts
 	failed  int
+	looked  time.Time
 }
 
 func (p *plain) Look(w analysis.Window, _, canary analysis.Counts) (failed, proven bool) {
@@ -35,6 +38,13 @@ func (p *plain) Look(w analysis.Window, _, canary analysis.Counts) (failed, prov
 	for p.windows[0].Start.Before(w.End.Add(-p.rule.Span)) {
 		p.windows, p.counts = p.windows[1:], p.counts[1:]
 	}
+	if p.looked.IsZero() {
+		p.looked = w.Start
+	}
+	if w.End.Sub(p.looked) < p.rule.Every {
+		return false, false
+	}
+	p.looked = w.End
 	var sum analysis.Counts
 	for _, c := range p.counts {
 		sum.Total += c.Total

@@ -31,6 +31,12 @@ type Scenario struct {
 	Interval time.Duration
 	// Delay from the end of a window to its verdict being acted on.
 	Delay time.Duration
+	// Deadline, where set, has steps end as the controller ends them: only on a
+	// verdict that passes. A trial that is not done by then has expired. Without
+	// it a step ends by its time whatever the judge lacks.
+	Deadline time.Duration
+	// Seed is added to the number of each run.
+	Seed uint64
 }
 
 // Step is a weight, in percent, kept for a time.
@@ -40,6 +46,19 @@ type Step struct {
 	// UntilEvidence advances as soon as the judge has proof, For being the
 	// longest time.
 	UntilEvidence bool
+	// HoldOnTimeout keeps such a step when For is over, until there is proof.
+	HoldOnTimeout bool
+}
+
+// MayEnd is true when the step is done after the given time at its weight.
+func (s Step) MayEnd(clock time.Duration, proven bool) bool {
+	switch {
+	case s.UntilEvidence && proven:
+		return true
+	case s.UntilEvidence && s.HoldOnTimeout:
+		return false
+	}
+	return clock >= s.For
 }
 
 // Ramp makes steps of equal length from one weight to another in a given time.
@@ -67,6 +86,8 @@ type Result struct {
 	CanaryFailed float64
 	// Proven is true when the judge had proof that the canary is good.
 	Proven bool
+	// Expired is true for a trial that was not done by the deadline.
+	Expired bool
 }
 
 // start is the instant at which simulated trials begin. It is fixed, so that
@@ -82,6 +103,10 @@ type Judge interface {
 	BeginStep(now time.Time)
 }
 
+// Holder is a Judge that may hold a weight: Holds is true when the last look was
+// not enough for the weight to rise.
+type Holder interface{ Holds() bool }
+
 // NewJudge makes the judge of a fresh trial out of stable's windows before it.
 type NewJudge func(past []analysis.Counts) Judge
 
@@ -96,14 +121,19 @@ func Sequential(spec analysis.Spec) NewJudge {
 type sequential struct {
 	spec  analysis.Spec
 	state analysis.State
+	holds bool
 }
 
 func (s *sequential) Look(w analysis.Window, stable, canary analysis.Counts) (failed, proven bool) {
 	var v analysis.Verdict
 	o := analysis.Observation{Check: s.spec.Checks[0].Name, Window: w, Stable: &stable, Canary: &canary}
 	s.state, v = analysis.Judge(s.spec, s.state, []analysis.Observation{o}, w.End)
+	s.holds = v.Outcome != analysis.Pass
 	return v.Outcome == analysis.Fail, v.Proven
 }
+
+// Holds implements Holder.
+func (s *sequential) Holds() bool { return s.holds }
 
 func (s *sequential) BeginStep(now time.Time) { s.state = analysis.BeginStep(s.state, now) }
 
@@ -126,12 +156,22 @@ func Once(newJudge NewJudge, sc Scenario, seed uint64) Result {
 			r.Failed = true
 			return r
 		}
-		if age-begun >= step.For || step.UntilEvidence && proven {
+		if sc.Deadline > 0 && age > sc.Deadline {
+			r.Expired = true
+			return r
+		}
+		if !sc.holds(judge) && step.MayEnd(age-begun, proven) {
 			i, begun = i+1, age
 			judge.BeginStep(now)
 		}
 	}
 	return r
+}
+
+// holds is true where the controller would not end a step.
+func (sc Scenario) holds(judge Judge) bool {
+	holder, ok := judge.(Holder)
+	return ok && sc.Deadline > 0 && holder.Holds()
 }
 
 // past draws stable's traffic from before the trial.
@@ -144,7 +184,8 @@ func (s *source) past(sc Scenario) []analysis.Counts {
 	return past
 }
 
-// Run simulates a scenario with the seeds 1 to runs, on all processors.
+// Run simulates a scenario with the seeds 1 to runs after its own, on all
+// processors.
 func Run(newJudge NewJudge, sc Scenario, runs int) []Result {
 	results := make([]Result, runs)
 	var group sync.WaitGroup
@@ -156,7 +197,7 @@ func Run(newJudge NewJudge, sc Scenario, runs int) []Result {
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for i := range next {
-				results[i] = Once(newJudge, sc, uint64(i)+1)
+				results[i] = Once(newJudge, sc, sc.Seed+uint64(i)+1)
 			}
 		})
 	}
@@ -179,8 +220,10 @@ type Summary struct {
 	// EarlyRuns is their number.
 	BeforeHalf float64
 	EarlyRuns  int
-	// Promoted is the median duration of those not rolled back.
+	// Promoted is the median duration of those promoted.
 	Promoted time.Duration
+	// Expired is how many were neither rolled back nor promoted by the deadline.
+	Expired int
 }
 
 // Summarise condenses results.
@@ -189,6 +232,10 @@ func Summarise(sc Scenario, results []Result) Summary {
 	var detected, promoted []time.Duration
 	var requests []float64
 	for _, r := range results {
+		if r.Expired {
+			s.Expired++
+			continue
+		}
 		if !r.Failed {
 			promoted = append(promoted, r.At)
 			continue

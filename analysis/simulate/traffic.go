@@ -18,6 +18,13 @@ type Traffic struct {
 	// stable's.
 	Canary  float64
 	BadFrom time.Duration
+	// Growth is how long after BadFrom the canary's rate takes to get from
+	// stable's to Canary, in a straight line; 0 is at once.
+	Growth time.Duration
+	// WarmUp is how long a new pod takes to fill its caches: the canary's rate
+	// has WarmUpRate added at first, which falls to nothing by the end of it.
+	WarmUp     time.Duration
+	WarmUpRate float64
 	// Burst is the mean number of failures that come together (geometric); 0
 	// or 1 means that failures are independent.
 	Burst float64
@@ -47,14 +54,27 @@ func (s *source) window(age, length time.Duration, share float64) (stable, canar
 	load := s.RequestsPerSecond * (1 + s.Diurnal*swing) * length.Seconds()
 	base := s.Baseline * (1 + s.Diurnal*math.Sin(4*math.Pi*age.Hours()))
 	extra := s.incident(age, length)
-	bad := base
+	bad := min(1, s.canaryRate(age, base))
+	return s.arm(load*(1-share), base, extra), s.arm(load*share, bad, extra)
+}
+
+// canaryRate is the canary's failure rate at an age of the trial, base being
+// stable's.
+func (s *source) canaryRate(age time.Duration, base float64) float64 {
+	rate := base
 	if age >= s.BadFrom {
-		bad = s.Canary * base / max(s.Baseline, 1e-12)
+		rate = s.Canary * base / max(s.Baseline, 1e-12)
 		if s.Baseline == 0 {
-			bad = s.Canary
+			rate = s.Canary
+		}
+		if since := age - s.BadFrom; since < s.Growth {
+			rate = base + (rate-base)*since.Seconds()/s.Growth.Seconds()
 		}
 	}
-	return s.arm(load*(1-share), base, extra), s.arm(load*share, bad, extra)
+	if age < s.WarmUp {
+		rate += s.WarmUpRate * (1 - age.Seconds()/s.WarmUp.Seconds())
+	}
+	return rate
 }
 
 // arm draws the requests of one arm and how many of them fail.

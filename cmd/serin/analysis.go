@@ -4,5 +4,5 @@ import "github.com/spf13/cobra"
 
 // analysisCommands try an analysis before it is trusted.
 func analysisCommands() []*cobra.Command {
-	return nil
+	return []*cobra.Command{simulateCommand()}
 }

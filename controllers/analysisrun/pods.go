@@ -88,14 +88,18 @@ func containersReady(pod *corev1.Pod) bool {
 // label pod begins with the name of one of the arm's ReplicaSets.
 func seriesOf(trial rollout.Trial) Series {
 	ro := trial.Rollout
-	args := map[string]string{
+	return Series{
+		Arms: analysis.Arms{Stable: matcher(ro.Namespace, trial.Stable), Canary: matcher(ro.Namespace, trial.Canary)},
+		Args: Args(ro), Born: births(trial),
+	}
+}
+
+// Args fill the placeholders in the queries of a Rollout's checks.
+func Args(ro *v1alpha1.Rollout) map[string]string {
+	return map[string]string{
 		"serin.namespace": ro.Namespace, "serin.workload": ro.Spec.WorkloadRef.Name, "serin.service": ro.Spec.Traffic.Service,
 		"serin.stableService": ro.Spec.WorkloadRef.Name + "-stable", "serin.canaryService": ro.Spec.WorkloadRef.Name + "-canary",
 		"serin.stableHash": hashOf(ro.Status.Stable), "serin.canaryHash": hashOf(ro.Status.Canary),
-	}
-	return Series{
-		Arms: analysis.Arms{Stable: matcher(ro.Namespace, trial.Stable), Canary: matcher(ro.Namespace, trial.Canary)},
-		Args: args, Born: births(trial),
 	}
 }
 

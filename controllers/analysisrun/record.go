@@ -22,8 +22,8 @@ import (
 const (
 	// kept is how many AnalysisRuns of a Rollout are kept.
 	kept = 10
-	// learnt is how far back stable's bursts are looked at before a trial.
-	learnt = 30 * time.Minute
+	// Learnt is how far back stable's bursts are looked at before a trial.
+	Learnt = 30 * time.Minute
 	// unsaved is how long a record with the same verdict may stay unwritten. A
 	// crash loses nothing: the windows are asked for again.
 	unsaved = 5 * time.Second
@@ -182,7 +182,7 @@ func (a *Analyst) learn(ctx context.Context, r *record, trial rollout.Trial) ana
 			log.FromContext(ctx).Error(err, "the past of stable is not known", "check", check.Name)
 			continue
 		}
-		past, err := metrics.Past(ctx, check, seriesOf(trial), trial.Now.Add(-learnt), trial.Now)
+		past, err := metrics.Past(ctx, check, seriesOf(trial), trial.Now.Add(-Learnt), trial.Now)
 		if err != nil {
 			log.FromContext(ctx).Info("the past of stable is not known", "check", check.Name, "because", err.Error())
 			continue

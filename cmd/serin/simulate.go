@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/observe"
+	"github.com/serin-gitops/serin/analysis/simulate"
+	"github.com/serin-gitops/serin/controllers/analysisrun"
+)
+
+// simulation is what "serin simulate" is asked.
+type simulation struct {
+	files           analysisFiles
+	check, scenario string
+	traffic         simulate.Traffic
+	canaries        []float64
+	runs            int
+	seed            uint64
+	scrape          time.Duration
+	plain           simulate.PlainRule
+	accepted        []int
+}
+
+func simulateCommand() *cobra.Command {
+	var s simulation
+	cmd := &cobra.Command{
+		Use:   "simulate -f ROLLOUT",
+		Short: "Try an analysis on made-up traffic, beside plain threshold rules",
+		Long: `Simulate puts made-up traffic before the judge of the controller, many times
+over, with the steps and the analysis of a Rollout. It shows how often a good
+canary would be rolled back, how soon a bad one, what that costs, and how long
+a good one takes. Plain rules ("99% of the requests of the last minute are
+good") are given the same traffic.
+
+The same seed gives the same table.`,
+		Example: `  serin simulate -f rollout.yaml --template analysis.yaml --scenario bursts
+  serin simulate -f rollout.yaml --requests-per-second 5 --canary-failures 0.02,0.1`,
+		GroupID: "analysis",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return s.run(cmd.InOrStdin(), cmd.OutOrStdout()) },
+	}
+	var names []string
+	for _, shape := range simulate.Shapes() {
+		names = append(names, shape.Name)
+	}
+	s.files.flags(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&s.check, "check", "", "the ratio or latency check that sees the traffic (default: the first one)")
+	flags.StringVar(&s.scenario, "scenario", "independent", "the kind of traffic: "+strings.Join(names, ", "))
+	flags.Float64Var(&s.traffic.RequestsPerSecond, "requests-per-second", 100, "requests a second over both revisions")
+	flags.Float64Var(&s.traffic.Baseline, "stable-failures", 0.001, "the share of stable's requests that fail, 0 to 1")
+	flags.Float64SliceVar(&s.canaries, "canary-failures", []float64{0.005, 0.05}, "the shares of a bad canary's requests that fail")
+	flags.IntVar(&s.runs, "runs", 200, "how many rollouts are simulated for each line of the table, at most 100000")
+	flags.Uint64Var(&s.seed, "seed", 1, "where the chances begin")
+	flags.DurationVar(&s.scrape, "scrape-interval", 0, "how often the source has new samples, where that is longer than the analysis interval")
+	flags.Float64Var(&s.plain.Success, "plain-success", 0.99, "the share of good requests that a plain rule wants")
+	flags.DurationVar(&s.plain.Span, "plain-span", time.Minute, "how far a plain rule looks back, and how often it looks")
+	flags.IntSliceVar(&s.accepted, "plain-failures", []int{0, 2}, "how many failed looks a plain rule accepts")
+	return cmd
+}
+
+// run simulates and prints.
+func (s *simulation) run(in io.Reader, out io.Writer) error {
+	if err := s.validate(); err != nil {
+		return err
+	}
+	tried, err := s.files.read(in)
+	if err != nil {
+		return err
+	}
+	check, err := tried.statistical(s.check)
+	if err != nil {
+		return err
+	}
+	shape, err := s.shape()
+	if err != nil {
+		return err
+	}
+	sc := shape.Apply(simulate.Scenario{
+		Traffic: s.traffic, Steps: tried.steps, Past: analysisrun.Learnt, Delay: observe.DefaultSettle,
+		Interval: max(check.Interval, s.scrape), Deadline: tried.deadline(), Seed: s.seed - 1,
+	})
+	alone := tried.spec.Alone(check)
+	fmt.Fprintf(out, "Rollout %s, check %s (alpha %.3g): %s.\n", tried.rollout.Name, check.Name, alone.Alpha, describe(sc.Steps))
+	fmt.Fprintf(out, "Traffic %s: %s; %g requests/s, %.3g%% of stable's fail.\n", shape.Name, shape.About, sc.Traffic.RequestsPerSecond, 100*sc.Traffic.Baseline)
+	fmt.Fprintf(out, "%d rollouts a line, seed %d, a look every %s. Not simulated: %s.\n\n", s.runs, s.seed, sc.Interval, strings.Join(tried.others(check), ", "))
+	return simulate.WriteContests(out, simulate.Compare(s.contenders(alone), sc, s.canaries, s.runs))
+}
+
+func (s *simulation) validate() error {
+	var errs []error
+	if s.runs < 1 || s.runs > 100_000 {
+		errs = append(errs, fmt.Errorf("--runs is %d; it must be between 1 and 100000", s.runs))
+	}
+	if s.traffic.RequestsPerSecond <= 0 {
+		errs = append(errs, fmt.Errorf("--requests-per-second is %g; it must be above 0", s.traffic.RequestsPerSecond))
+	}
+	for _, rate := range append([]float64{s.traffic.Baseline}, s.canaries...) {
+		if rate < 0 || rate > 1 {
+			errs = append(errs, fmt.Errorf("a share of failures is %g; it must be between 0 and 1", rate))
+		}
+	}
+	if s.plain.Span <= 0 {
+		errs = append(errs, fmt.Errorf("--plain-span is %s; it must be above 0", s.plain.Span))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *simulation) shape() (simulate.Shape, error) {
+	var names []string
+	for _, shape := range simulate.Shapes() {
+		if shape.Name == s.scenario {
+			return shape, nil
+		}
+		names = append(names, shape.Name)
+	}
+	return simulate.Shape{}, fmt.Errorf("--scenario %q is unknown; use one of %s", s.scenario, strings.Join(names, ", "))
+}
+
+// contenders are the product's judge and the plain rules.
+func (s *simulation) contenders(spec analysis.Spec) []simulate.Contender {
+	all := []simulate.Contender{{Name: "serin", Judge: simulate.Sequential(spec)}}
+	for _, accepted := range s.accepted {
+		rule := s.plain
+		rule.Failures, rule.Every = accepted, rule.Span
+		name := fmt.Sprintf("%g%% good over %s, %d failures accepted", 100*rule.Success, rule.Span, accepted)
+		all = append(all, simulate.Contender{Name: name, Judge: rule.Judge()})
+	}
+	return all
+}
+
+// others are the checks beside the one that is simulated.
+func (t tried) others(check analysis.Check) []string {
+	names := slices.Clone(t.left)
+	for _, c := range t.spec.Checks {
+		if c.Name != check.Name {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// describe says what the steps are: "5% for 1m0s, 50% until evidence (at most 5m0s)".
+func describe(steps []simulate.Step) string {
+	var parts []string
+	for _, step := range steps {
+		how := "for " + step.For.String()
+		switch {
+		case step.UntilEvidence && step.HoldOnTimeout:
+			how = "until evidence"
+		case step.UntilEvidence:
+			how = "until evidence, at most " + step.For.String()
+		case step.For == 0:
+			how = "approved at once"
+		}
+		parts = append(parts, fmt.Sprintf("%g%% %s", step.Weight, how))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares output with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got), written anew by go test ./cmd/serin -update:\n%s", file, diff)
+	}
+}
+
+// serin runs a command line and gives what it printed.
+func serin(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := root()
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestSimulate(t *testing.T) {
+	for _, scenario := range []string{"independent", "bursts", "incidents", "ramp", "diurnal", "low-traffic", "cold-cache", "late"} {
+		t.Run(scenario, func(t *testing.T) {
+			out, err := serin(t, "simulate", "-f", "testdata/rollout.yaml", "--template", "testdata/template.yaml",
+				"--scenario", scenario, "--runs", "20", "--scrape-interval", "10s", "--seed", "7")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "simulate-"+scenario+".txt", out)
+		})
+	}
+}
+
+func TestSimulateRefuses(t *testing.T) {
+	write := func(text string) string {
+		file := filepath.Join(t.TempDir(), "rollout.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	const kind = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec:\n  workloadRef: {kind: Deployment, name: web}\n"
+	ratio := func(total string) string {
+		return write(kind + "  analysis: {checks: [{name: errors, ratio: {total: '" + total + "', bad: b}}]}\n")
+	}
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"no template":     {[]string{"-f", "testdata/rollout.yaml"}, "AnalysisTemplate shop/red: it is in none of the files"},
+		"no Rollout":      {[]string{"-f", "testdata/template.yaml"}, "holds 0 Rollouts"},
+		"no file":         {[]string{"-f", "testdata/gone.yaml"}, "gone.yaml"},
+		"nothing to try":  {[]string{"-f", write(kind)}, "no ratio and no latency check"},
+		"unknown field":   {[]string{"-f", write(kind + "  weights: 3\n")}, "weights"},
+		"bad query":       {[]string{"-f", ratio("a{")}, "check errors: ratio.total"},
+		"bad placeholder": {[]string{"-f", ratio(`a{b="${gone}"}`)}, "no value for gone"},
+		"unknown check":   {[]string{"-f", ratio("a"), "--check", "other"}, `no ratio or latency check "other"; it has errors`},
+		"scenario":        {[]string{"-f", ratio("a"), "--scenario", "storm"}, `--scenario "storm" is unknown; use one of independent`},
+		"runs":            {[]string{"-f", ratio("a"), "--runs", "0"}, "--runs is 0"},
+		"share":           {[]string{"-f", ratio("a"), "--canary-failures", "5"}, "share of failures is 5"},
+		"load":            {[]string{"-f", ratio("a"), "--requests-per-second", "0"}, "--requests-per-second is 0"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			out, err := serin(t, append([]string{"simulate"}, test.args...)...)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want one with %q; printed %s", err, test.want, out)
+			}
+		})
+	}
+}
