@@ -79,7 +79,7 @@ func TestKilledTenTimes(t *testing.T) {
 				return
 			case <-time.After(time.Duration(2000+random.IntN(10000)) * time.Millisecond):
 			}
-			// A kill between the container's end and its restart finds no process.
+			// Between a container's end and its restart there is none to kill.
 			if w.KillSerin(killing) == nil {
 				kills++
 			}

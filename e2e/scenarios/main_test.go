@@ -25,18 +25,23 @@ var w *world.World
 const long = 4 * time.Minute
 
 func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+// run returns the exit code, after what it deferred.
+func run(m *testing.M) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
 	if w, err = world.Start(ctx, world.Options{Profile: profile, Progress: os.Stdout}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	}
 	code := m.Run()
 	if err := w.Git.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	os.Exit(code)
+	return code
 }
 
 // TestStory is the whole main job.

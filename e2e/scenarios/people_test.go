@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -147,7 +148,7 @@ func TestWrongCredentials(t *testing.T) {
 	must(t, w.Client.Delete(ctx, pipeline))
 	must(t, world.Eventually(ctx, long, "the Pipeline to be gone", func(ctx context.Context) (string, error) {
 		err := w.Client.Get(ctx, client.ObjectKeyFromObject(pipeline), pipeline)
-		if client.IgnoreNotFound(err) == nil && err != nil {
+		if apierrors.IsNotFound(err) {
 			return "", nil
 		}
 		return "it is still there", err

@@ -169,6 +169,7 @@ func (w *World) KillSerin(ctx context.Context) error {
 	if err := w.Client.List(ctx, &pods, client.InNamespace(SerinNamespace), client.MatchingLabels{"app": "serin"}); err != nil {
 		return err
 	}
+	killed := 0
 	for _, pod := range pods.Items {
 		for _, status := range pod.Status.ContainerStatuses {
 			if status.State.Running == nil {
@@ -177,7 +178,11 @@ func (w *World) KillSerin(ctx context.Context) error {
 			if err := killContainer(status.ContainerID); err != nil {
 				return err
 			}
+			killed++
 		}
+	}
+	if killed == 0 {
+		return errors.New("kill Serin: no container of it runs")
 	}
 	return nil
 }
