@@ -167,7 +167,7 @@ func (s PromotionSnapshot) displaced(now time.Time) (PromotionPlan, bool) {
 	}
 	for _, image := range s.Release.Images {
 		if slices.ContainsFunc(s.Rejected, func(r Image) bool { return Pinned(image, r) }) {
-			plan := s.enter(Failed, now, "%s was rejected in this environment or one before it; \"serin promote\" brings it here all the same", image)
+			plan := s.enter(Failed, now, "%s was rejected in this environment or one before it; \"serin promote\" brings it here all the same", image.Short())
 			plan.Record.Failure = plan.Record.Message
 			return s.closing(plan), true
 		}

@@ -114,7 +114,7 @@ func TestDecidePromotion(t *testing.T) {
 			s.Promotion.ClockSince, s.Workloads = start.Add(-30*time.Minute), workloads(WorkloadRolling)
 		}), RollingBack, Nothing, "deadline"},
 		{"rolling back: quarantine first", at(RollingBack, func(s *PromotionSnapshot) { s.Promotion.Failure = "bad" }), RollingBack, QuarantineRelease, "bad"},
-		{"rolling back: then Git", at(RollingBack, quarantine), RolledBack, RestoreByCommit, "back at registry/app:v1"},
+		{"rolling back: then Git", at(RollingBack, quarantine), RolledBack, RestoreByCommit, "back at app:v1@111111111111"},
 		{"rolling back: Git away", at(RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Git = Git{} }), RollingBack, Nothing, "Waits for Git"},
 		{"rolling back: none", at(RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Environment.Return = ReturnNot }), Failed, Nothing, "None"},
 		{"rolling back: a person was faster", at(RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Git.Images = []Image{img("v0")} }), RolledBack, Nothing, ""},

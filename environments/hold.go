@@ -3,6 +3,7 @@ package environments
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // expected returns the images that Git should have in an Environment after the
@@ -65,14 +66,11 @@ func describe(images []Image) string {
 	if len(images) == 0 {
 		return "no image"
 	}
-	text := ""
-	for i, image := range images {
-		if i > 0 {
-			text += ", "
-		}
-		text += image.Repository + ":" + Release{Images: []Image{image}}.Tags()
+	names := make([]string, 0, len(images))
+	for _, image := range images {
+		names = append(names, image.Short())
 	}
-	return text
+	return strings.Join(names, ", ")
 }
 
 // carryOut plans what a person asked for.

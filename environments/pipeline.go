@@ -390,7 +390,7 @@ func Barred(release Release, environment string, releases []Release, all []Envir
 			if release.Quarantine != nil {
 				where = release.Quarantine.Environment
 			}
-			return fmt.Sprintf("quarantined: %s was rejected in %s", image, where)
+			return fmt.Sprintf("quarantined: %s was rejected in %s", image.Short(), where)
 		}
 	}
 	return ""

@@ -5,6 +5,7 @@ package environments
 
 import (
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -41,6 +42,19 @@ func (i Image) String() string {
 	}
 	if i.Digest != "" {
 		s += "@" + string(i.Digest)
+	}
+	return s
+}
+
+// Short is the reference for people: the repository's last element, the tag,
+// and 12 digits of the digest, such as "web:v1.2.0@00c6b3add55a".
+func (i Image) Short() string {
+	s := path.Base(i.Repository)
+	if i.Tag != "" {
+		s += ":" + i.Tag
+	}
+	if i.Digest != "" {
+		s += "@" + i.Digest.Short()
 	}
 	return s
 }
