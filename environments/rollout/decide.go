@@ -3,6 +3,8 @@ package rollout
 import (
 	"fmt"
 	"time"
+
+	"github.com/serin-gitops/serin/environments"
 )
 
 // Decide says what to do now: at most one mutation, and the status to write
@@ -198,9 +200,18 @@ func nameOf(r Revision) string {
 	case 0:
 		return "revision " + r.TemplateHash
 	case 1:
-		return r.Images[0]
+		return short(r.Images[0])
 	}
-	return fmt.Sprintf("%s and %d more", r.Images[0], len(r.Images)-1)
+	return fmt.Sprintf("%s and %d more", short(r.Images[0]), len(r.Images)-1)
+}
+
+// short is an image reference for people; what is none stays as it is.
+func short(reference string) string {
+	image, err := environments.ParseImage(reference)
+	if err != nil {
+		return reference
+	}
+	return image.Short()
 }
 
 func (r Request) by() string {

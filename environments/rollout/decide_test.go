@@ -246,3 +246,50 @@ event: Returned: Deployment/app runs app:a again`},
 		})
 	}
 }
+
+// TestVerdictOfWhatServes: a verdict is kept while the revision that it judged
+// is held, and once it passed; stable, which no trial judged anew, has none.
+func TestVerdictOfWhatServes(t *testing.T) {
+	w := newWorld(t, 1, byPods())
+	w.calm = true
+	w.run(10)
+	expect := func(what string, phase Phase, verdict Outcome, evidence bool) {
+		t.Helper()
+		if w.status.Phase != phase || w.status.Verdict != verdict || (len(w.status.Evidence) > 0) != evidence {
+			t.Errorf("%s: phase %s, verdict %q, evidence %q; want phase %s, verdict %q, evidence: %t",
+				what, w.status.Phase, w.status.Verdict, w.status.Evidence, phase, verdict, evidence)
+		}
+	}
+	expect("before any trial", Healthy, "", false)
+	w.push("b", errs)
+	w.run(60)
+	expect("rejected and held", RolledBack, Fail, true)
+	w.push("a", good)
+	w.run(30)
+	expect("back to stable", Healthy, "", false)
+	w.push("c", good)
+	w.run(4)
+	w.push("a", good)
+	w.run(60)
+	expect("withdrawn", Healthy, "", false)
+	w.push("c", good)
+	w.run(120)
+	expect("passed", Healthy, Pass, true)
+}
+
+func TestNameOf(t *testing.T) {
+	pinned := "registry.local:5000/ipfs-kit:v1.1.0@sha256:00c6b3add55a" + strings.Repeat("0", 52)
+	for _, c := range []struct {
+		revision Revision
+		want     string
+	}{
+		{Revision{TemplateHash: "abc"}, "revision abc"},
+		{Revision{Images: []string{pinned}}, "ipfs-kit:v1.1.0@00c6b3add55a"},
+		{Revision{Images: []string{pinned, "proxy:1", "log:2"}}, "ipfs-kit:v1.1.0@00c6b3add55a and 2 more"},
+		{Revision{Images: []string{"web@broken"}}, "web@broken"},
+	} {
+		if got := nameOf(c.revision); got != c.want {
+			t.Errorf("nameOf(%+v) = %q, want %q", c.revision, got, c.want)
+		}
+	}
+}

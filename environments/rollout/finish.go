@@ -156,6 +156,8 @@ func (d *decision) rollingBack() Plan {
 	}
 	d.next.Weight, d.next.ClockStopped = 0, ""
 	if d.next.Failure == "" {
+		// The trial was withdrawn: the verdict is not one on what serves.
+		d.next.Verdict, d.next.Evidence = "", nil
 		d.next.enter(Healthy, d.now)
 		return d.wait()
 	}

@@ -120,6 +120,10 @@ func (d *decision) serves() Plan {
 	if d.next.Phase == RolledBack {
 		d.tell("Returned", false, "%s runs %s again", d.Spec.Workload, nameOf(d.Workload.Running))
 	}
+	if d.next.Phase != Healthy {
+		// No trial led here, so the verdict is not one on what serves.
+		d.next.Verdict, d.next.Evidence = "", nil
+	}
 	d.next.Stable = d.Workload.Running
 	d.next.enter(Healthy, d.now)
 	d.next.Weight, d.next.ClockStopped = 0, ""
