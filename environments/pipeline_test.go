@@ -1,6 +1,7 @@
 package environments
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,11 +183,11 @@ func TestDecidePipeline(t *testing.T) {
 		}, create: "app-dev-" + v2.Name[4:] + "-1", wait: map[string]string{"staging": "has not succeeded in dev yet"}},
 		{name: "soak is not over", given: func(s *PipelineSnapshot) {
 			s.Environments[0].Images = v2.Images
-			s.Releases, s.Promotions = []Release{v1, v2}, append(adopted, done("dev", v2, 2))
+			s.Releases, s.Promotions = []Release{v1, v2}, also(adopted, done("dev", v2, 2))
 		}, now: start.Add(59 * time.Minute), wait: map[string]string{"staging": "soaks in dev until"}},
 		{name: "soak is over", given: func(s *PipelineSnapshot) {
 			s.Environments[0].Images = v2.Images
-			s.Releases, s.Promotions = []Release{v1, v2}, append(adopted, done("dev", v2, 2))
+			s.Releases, s.Promotions = []Release{v1, v2}, also(adopted, done("dev", v2, 2))
 		}, now: soaked, create: "app-staging-" + v2.Name[4:] + "-1"},
 		{name: "suspended", given: func(s *PipelineSnapshot) {
 			s.Suspended, s.Releases, s.Promotions = true, []Release{v1, v2}, adopted
@@ -204,21 +205,21 @@ func TestDecidePipeline(t *testing.T) {
 			s.Releases, s.Promotions = []Release{v1, quarantined, again}, adopted
 		}, wait: map[string]string{"dev": "quarantined"}},
 		{name: "a rejected Release is not brought again", given: func(s *PipelineSnapshot) {
-			s.Releases, s.Promotions = []Release{v1, v2}, append(adopted, promo("dev", v2, 2, Rejected))
+			s.Releases, s.Promotions = []Release{v1, v2}, also(adopted, promo("dev", v2, 2, Rejected))
 		}, wait: map[string]string{"dev": "serin retry"}},
 		{name: "one that waits for approval is superseded", given: func(s *PipelineSnapshot) {
-			s.Releases, s.Promotions = []Release{v1, v2, v3}, append(adopted, promo("dev", v2, 2, AwaitingApproval))
+			s.Releases, s.Promotions = []Release{v1, v2, v3}, also(adopted, promo("dev", v2, 2, AwaitingApproval))
 		}, create: "app-dev-" + v3.Name[4:] + "-1"},
 		{name: "but not while it is frozen", given: func(s *PipelineSnapshot) {
 			s.Environments[0].Freeze = []FreezeWindow{{Start: "0 8 * * *", Duration: 4 * time.Hour}}
-			s.Releases, s.Promotions = []Release{v1, v2, v3}, append(adopted, promo("dev", v2, 2, AwaitingApproval))
+			s.Releases, s.Promotions = []Release{v1, v2, v3}, also(adopted, promo("dev", v2, 2, AwaitingApproval))
 		}, wait: map[string]string{"dev": "frozen until"}},
 		{name: "one that rolls out is not interrupted", given: func(s *PipelineSnapshot) {
 			s.Environments[0].Images = v2.Images
-			s.Releases, s.Promotions = []Release{v1, v2, v3}, append(adopted, promo("dev", v2, 2, RollingOut))
+			s.Releases, s.Promotions = []Release{v1, v2, v3}, also(adopted, promo("dev", v2, 2, RollingOut))
 		}, wait: map[string]string{"dev": "waits for Promotion"}},
 		{name: "a person's revert holds", given: func(s *PipelineSnapshot) {
-			s.Releases, s.Promotions = []Release{v1, v2}, append(adopted, done("dev", v2, 2))
+			s.Releases, s.Promotions = []Release{v1, v2}, also(adopted, done("dev", v2, 2))
 		}, held: v2.Name},
 		{name: "a foreign image holds", given: func(s *PipelineSnapshot) {
 			s.Environments[0].Images = []Image{img("v7")}
@@ -226,12 +227,12 @@ func TestDecidePipeline(t *testing.T) {
 		}, held: v1.Name},
 		{name: "a newer Release ends the hold", given: func(s *PipelineSnapshot) {
 			s.Environments[0].Hold = Hold{Reason: "held", Release: v2.Name}
-			s.Releases, s.Promotions = []Release{v1, v2, v3}, append(adopted, done("dev", v2, 2))
+			s.Releases, s.Promotions = []Release{v1, v2, v3}, also(adopted, done("dev", v2, 2))
 		}, create: "app-dev-" + v3.Name[4:] + "-1"},
 		{name: "so does a person", given: func(s *PipelineSnapshot) {
 			s.Environments[0].Hold = Hold{Reason: "held", Release: v2.Name}
 			s.Request = Request{Verb: Resume, Environment: "dev", Token: "t"}
-			s.Releases, s.Promotions = []Release{v1, v2}, append(adopted, done("dev", v2, 2))
+			s.Releases, s.Promotions = []Release{v1, v2}, also(adopted, done("dev", v2, 2))
 		}, create: "app-dev-" + v2.Name[4:] + "-2"},
 		{name: "a person who is faster is followed", given: func(s *PipelineSnapshot) {
 			s.Environments[0].Images = v2.Images
@@ -239,18 +240,18 @@ func TestDecidePipeline(t *testing.T) {
 		}, create: "app-dev-" + v2.Name[4:] + "-1"},
 		{name: "retry", given: func(s *PipelineSnapshot) {
 			s.Request = Request{Verb: Retry, Environment: "dev", Token: "t", By: "ann"}
-			s.Releases, s.Promotions = []Release{v1, quarantined}, append(adopted, promo("dev", v2, 2, RolledBack))
+			s.Releases, s.Promotions = []Release{v1, quarantined}, also(adopted, promo("dev", v2, 2, RolledBack))
 			s.Promotions[2].Previous = v1.Images
 		}, create: "app-dev-" + v2.Name[4:] + "-2"},
 		{name: "promote an older one", given: func(s *PipelineSnapshot) {
 			s.Environments[0].Images = v2.Images
 			s.Request = Request{Verb: Promote, Environment: "dev", Release: v1.Name, Token: "t"}
-			s.Releases, s.Promotions = []Release{v1, v2}, append(adopted, done("dev", v2, 2))
+			s.Releases, s.Promotions = []Release{v1, v2}, also(adopted, done("dev", v2, 2))
 		}, create: "app-dev-" + v1.Name[4:] + "-2"},
 		{name: "which then stays", given: func(s *PipelineSnapshot) {
 			back := done("dev", v1, 3)
 			back.RequestedBy = "ann"
-			s.Releases, s.Promotions = []Release{v1, v2}, append(adopted, done("dev", v2, 2), back)
+			s.Releases, s.Promotions = []Release{v1, v2}, also(adopted, done("dev", v2, 2), back)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -295,4 +296,9 @@ func TestRetention(t *testing.T) {
 	if diff := cmp.Diff([]string{s.Releases[2].Name}, plan.Delete); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// also is promotions with more after them; promotions stays as it is.
+func also(promotions []Promotion, more ...Promotion) []Promotion {
+	return slices.Concat(promotions, more)
 }

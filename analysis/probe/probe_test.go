@@ -67,7 +67,7 @@ func TestHTTP(t *testing.T) {
 	}{
 		{"default accepts 200", body(200, ""), "", true, "status 200"},
 		{"default refuses 500", body(500, ""), "", false, "status 500 does not fulfil"},
-		{"redirects are not followed", http.RedirectHandler("http://127.0.0.1:1/", 302), "status == 302", true, "status 302"},
+		{"redirects are not followed", http.RedirectHandler("http://127.0.0.1:1/", http.StatusFound), "status == 302", true, "status 302"},
 		{"json field", body(200, `{"status":"ok","peers":3}`), `json.status == "ok" && json.peers >= 2`, true, ""},
 		{"json field too low", body(200, `{"status":"ok","peers":1}`), `json.status == "ok" && json.peers >= 2`, false, "does not fulfil"},
 		{"header", body(200, ""), `headers["x-version"] == "2"`, true, ""},

@@ -1,6 +1,7 @@
 package prometheus_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -310,9 +311,11 @@ func TestOutage(t *testing.T) {
 		kind    analysis.AbsenceKind
 		text    string
 	}{
-		{"server error", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "boom "+secret, 503) }, analysis.Outage, "503"},
+		{"server error", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "boom "+secret, http.StatusServiceUnavailable)
+		}, analysis.Outage, "503"},
 		{"garbage", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, analysis.Outage, "bad_response"},
-		{"denied", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 401) }, analysis.Outage, "credentials"},
+		{"denied", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusUnauthorized) }, analysis.Outage, "credentials"},
 		{"partial", answer(`{"status":"success","warnings":["a store is away ` + secret + `"],"data":{"resultType":"vector","result":[]}}`), analysis.Partial, "a store is away (redacted)"},
 		{"empty", answer(`{"status":"success","data":{"resultType":"vector","result":[]}}`), analysis.NoData, "nothing"},
 	} {
@@ -380,8 +383,8 @@ func answer(body string) http.HandlerFunc {
 
 func wantAbsence(t *testing.T, err error, kind analysis.AbsenceKind, text string) {
 	t.Helper()
-	absence, ok := err.(*analysis.Absence)
-	if !ok {
+	var absence *analysis.Absence
+	if !errors.As(err, &absence) {
 		t.Fatalf("error is %v, want an Absence", err)
 	}
 	if absence.Kind != kind || !strings.Contains(absence.Message, text) {

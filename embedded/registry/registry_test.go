@@ -74,8 +74,15 @@ func push(t *testing.T, server *httptest.Server, path string) v1.Hash {
 	return digest
 }
 
+// answer is what a test asks about a response whose body was read.
+type answer struct {
+	StatusCode int
+	Status     string
+	Header     http.Header
+}
+
 // send makes a bare request and returns the answer with its body read.
-func send(t *testing.T, method, address, body string, header ...string) (*http.Response, string) {
+func send(t *testing.T, method, address, body string, header ...string) (answer, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
 	if err != nil {
@@ -93,7 +100,7 @@ func send(t *testing.T, method, address, body string, header ...string) (*http.R
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(content)
+	return answer{StatusCode: resp.StatusCode, Status: resp.Status, Header: resp.Header}, string(content)
 }
 
 func TestImagesAndIndexesOutliveARestart(t *testing.T) {
@@ -278,7 +285,7 @@ func TestCredentialsAreAsked(t *testing.T) {
 	ref := reference(t, server, "acme/web:1.0.0")
 	for _, auth := range []authn.Authenticator{authn.Anonymous, &authn.Basic{Username: "ci", Password: "wrong"}, &authn.Basic{Username: "who", Password: "s3cret"}} {
 		var refused *transport.Error
-		if err := remote.Write(ref, image, remote.WithAuth(auth)); !errors.As(err, &refused) || refused.StatusCode != 401 {
+		if err := remote.Write(ref, image, remote.WithAuth(auth)); !errors.As(err, &refused) || refused.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%+v: got %v, want 401", auth, err)
 		}
 	}
@@ -347,17 +354,18 @@ func TestUploadsAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if resp.StatusCode != 413 {
+	if resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("an unknown length: %s", resp.Status)
 	}
 	if resp, _ := send(t, http.MethodPut, blobURL(t, server)+"?digest=sha256:"+strings.Repeat("a", 64), "x"); resp.StatusCode != 400 {
 		t.Errorf("a wrong digest: %s", resp.Status)
 	}
+	var last answer
 	for range 64 {
-		resp, _ = send(t, http.MethodPost, server.URL+"/v2/acme/web/blobs/uploads/", "")
+		last, _ = send(t, http.MethodPost, server.URL+"/v2/acme/web/blobs/uploads/", "")
 	}
-	if resp.StatusCode != 429 {
-		t.Errorf("too many uploads: %s", resp.Status)
+	if last.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("too many uploads: %s", last.Status)
 	}
 	if left := files(t, filepath.Join(dir, "blobs")); len(left) > 0 {
 		t.Errorf("refused blobs are kept: %v", left)

@@ -175,7 +175,7 @@ func (w *world) reconcile() {
 func (w *world) exposure() int {
 	n := int(w.canary.open())
 	if w.spec.Routed {
-		n = n * int(w.weight)
+		n *= int(w.weight)
 	}
 	return n
 }

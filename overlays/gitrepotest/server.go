@@ -64,7 +64,7 @@ func NewServer(t testing.TB, options ServerOptions) *Server {
 	if err != nil {
 		t.Fatalf("git --exec-path: %v\n%s", err, programs)
 	}
-	var handler http.Handler = s.authenticated(&cgi.Handler{
+	handler := s.authenticated(&cgi.Handler{
 		Path: filepath.Join(strings.TrimSpace(programs), "git-http-backend"),
 		Env:  []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=" + Username},
 	})
