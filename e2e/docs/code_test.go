@@ -13,8 +13,6 @@ import (
 	"testing"
 )
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 // parse reads the Go files below directories of the repository, tests left out.
 func parse(t *testing.T, directories ...string) []*ast.File {
 	t.Helper()
@@ -63,14 +61,14 @@ var reasonArguments = map[string]int{
 // reasonTypes are the types whose constants are reasons or phases.
 var reasonTypes = []string{"PromotionPhase", "RolloutPhase", "Reason", "Outcome"}
 
-var token1 = regexp.MustCompile(`^[A-Z][A-Za-z]+$`)
+var reasonToken = regexp.MustCompile(`^[A-Z][A-Za-z]+$`)
 
 // reasons are the tokens in conditions, events and verdicts.
 func reasons(t *testing.T) []string {
 	t.Helper()
 	var found []string
 	add := func(e ast.Expr) {
-		if value, ok := literal(e); ok && token1.MatchString(value) {
+		if value, ok := literal(e); ok && reasonToken.MatchString(value) {
 			found = append(found, value)
 		}
 	}

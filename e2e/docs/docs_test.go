@@ -3,6 +3,7 @@
 package docs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -106,8 +107,8 @@ func TestDecisions(t *testing.T) {
 	index := read(t, pages+"/architecture.md")
 	for at, path := range files(t, pages+"/adr/*.md") {
 		name := filepath.Base(path)
-		if want := at + 1; !strings.HasPrefix(name, strings.Repeat("0", 4-len(itoa(want)))+itoa(want)+"-") {
-			t.Errorf("docs/adr/%s: the next number is %d", name, want)
+		if number := fmt.Sprintf("%04d-", at+1); !strings.HasPrefix(name, number) {
+			t.Errorf("docs/adr/%s: expected number %s", name, number)
 		}
 		if !strings.Contains(index, "(adr/"+name+")") {
 			t.Errorf("docs/architecture.md: no link to adr/%s", name)
