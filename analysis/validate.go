@@ -55,7 +55,7 @@ func (c Check) validateKind() error {
 		if c.Latency.Histogram == "" || c.Latency.Bound <= 0 {
 			return fmt.Errorf("latency needs a histogram and a bound above 0, bound is %g", c.Latency.Bound)
 		}
-		return c.Latency.Comparison.validate()
+		return c.Latency.validate()
 	case KindThreshold:
 		if c.Threshold.Query == "" {
 			return errors.New("threshold.query is empty")

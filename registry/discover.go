@@ -39,13 +39,13 @@ func Discover(ctx context.Context, catalog Catalog, q Query) (Choice, error) {
 		return q.discoverTag(ctx, catalog)
 	}
 	tags, err := catalog.Tags(ctx, q.Repository, q.Credentials)
-	if err != nil && !errors.Is(err, ErrPartial) {
-		return Choice{}, fmt.Errorf("image %s: list tags: %w", q.Repository, err)
-	}
-	if err != nil {
-		choice, _ := Select(q.Policy, q.Current, Listing{Partial: true})
+	switch {
+	case errors.Is(err, ErrPartial):
+		choice, invalid := Select(q.Policy, q.Current, Listing{Partial: true})
 		choice.Reason += ": " + err.Error()
-		return choice, nil
+		return choice, invalid
+	case err != nil:
+		return Choice{}, fmt.Errorf("image %s: list tags: %w", q.Repository, err)
 	}
 	if q.Policy.Kind == NewestBuild {
 		return q.discoverBuild(ctx, catalog, tags)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -67,8 +68,8 @@ func (s selector) bucket(bounds ...string) (selector, error) {
 	out := make(selector, 0, len(s)+1)
 	named := false
 	for _, m := range s {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
-			m = labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, strings.TrimSuffix(m.Value, "_bucket")+"_bucket")
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
+			m = labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, strings.TrimSuffix(m.Value, "_bucket")+"_bucket")
 			named = true
 		}
 		out = append(out, m)

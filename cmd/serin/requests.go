@@ -48,8 +48,8 @@ func (c *connection) open() (client.Client, error) {
 
 // request is a command that asks something of one object by an annotation.
 type request struct {
-	use, word, short, long string
-	object                 func() client.Object
+	use, word, short string
+	object           func() client.Object
 }
 
 func requestCommands() []*cobra.Command {

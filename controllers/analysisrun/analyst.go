@@ -195,7 +195,7 @@ func (a *Analyst) collect(ctx context.Context, r *record, state analysis.State, 
 		case analysis.KindHTTP, analysis.KindPeers:
 			observations = append(observations, a.probe(ctx, r, check, state, trial)...)
 		default:
-			observations = append(observations, a.measure(ctx, r, check, state, trial)...)
+			observations = append(observations, a.measure(ctx, check, state, trial)...)
 		}
 	}
 	return observations
@@ -243,7 +243,7 @@ func (a *Analyst) required(ctx context.Context, r *record, check, namespace stri
 }
 
 // measure asks the source of time series for the windows that are due.
-func (a *Analyst) measure(ctx context.Context, r *record, check analysis.Check, state analysis.State, trial rollout.Trial) []analysis.Observation {
+func (a *Analyst) measure(ctx context.Context, check analysis.Check, state analysis.State, trial rollout.Trial) []analysis.Observation {
 	metrics, err := a.Sources.Metrics(ctx, trial.Rollout.Namespace, trial.Rollout.Spec.Analysis.Source)
 	if err != nil {
 		absence := &analysis.Absence{Kind: analysis.Outage, Message: err.Error()}

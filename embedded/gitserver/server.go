@@ -104,7 +104,7 @@ type Server struct {
 	protected []string
 }
 
-// ErrName: a repository's name is not one.
+// ErrName says that what a repository was called by is not a name.
 var ErrName = errors.New("not a repository name")
 
 // namePattern is one to four path elements that begin with a letter or digit,

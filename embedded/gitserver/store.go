@@ -140,12 +140,14 @@ func writeReference(dir string, name plumbing.ReferenceName, content string) err
 // removeReference deletes name and the directories that it leaves empty, which
 // would be in the way of a branch of that name.
 func removeReference(store *filesystem.Storage, dir string, name plumbing.ReferenceName) error {
-	if err := store.RemoveReference(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch err := store.RemoveReference(name); {
+	case errors.Is(err, fs.ErrNotExist): // packed alone, or gone already
+	case err != nil:
 		return err
 	}
 	for parent := filepath.Dir(name.String()); strings.Count(filepath.ToSlash(parent), "/") > 1; parent = filepath.Dir(parent) {
 		if os.Remove(filepath.Join(dir, parent)) != nil {
-			break
+			break // it is not empty
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 
 	"github.com/golang/groupcache/lru"
@@ -165,7 +166,7 @@ func (c *Catalog) Resolve(ctx context.Context, repository, reference string, pla
 func headUnusable(err error) bool {
 	var status *transport.Error
 	if errors.As(err, &status) {
-		return status.StatusCode == 405 || status.StatusCode == 501
+		return status.StatusCode == http.StatusMethodNotAllowed || status.StatusCode == http.StatusNotImplemented
 	}
 	var limited *registry.LimitedError
 	return !errors.As(err, &limited) && isHeaderMissing(err)

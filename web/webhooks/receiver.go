@@ -24,11 +24,12 @@ const Prefix = "/hooks/"
 
 // Bounds of what is taken in.
 const (
-	maxBody = 1 << 20
-	// DefaultRate and DefaultBurst limit each client address, in requests per
-	// second and requests at once.
-	DefaultRate, DefaultBurst = 20, 200
-	keptLimiters              = 4096
+	maxBody      = 1 << 20
+	keptLimiters = 4096
+	// DefaultRate limits each client address, in requests per second.
+	DefaultRate = 20
+	// DefaultBurst is how many requests of one client address may come at once.
+	DefaultBurst = 200
 )
 
 // Outcomes, the label of serin_webhooks_total.

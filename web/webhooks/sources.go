@@ -104,8 +104,8 @@ func parse(header http.Header, body []byte) (string, []Hint, error) {
 // unwrap takes the JSON out of a form, as GitHub and Gitea send it where they
 // are set to application/x-www-form-urlencoded.
 func unwrap(header http.Header, body []byte) ([]byte, error) {
-	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err != nil || mediaType != "application/x-www-form-urlencoded" {
+	// What is no media type is no form; the body then speaks for itself.
+	if mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type")); mediaType != "application/x-www-form-urlencoded" {
 		return body, nil
 	}
 	form, err := url.ParseQuery(string(body))

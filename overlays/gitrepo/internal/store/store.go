@@ -25,9 +25,9 @@ import (
 )
 
 var (
-	// ErrMissing: the store does not have the object.
+	// ErrMissing says that the store does not have the object.
 	ErrMissing = errors.New("the object is not in the store")
-	// ErrDamaged: the store cannot be read; it is to be created anew.
+	// ErrDamaged says that the store cannot be read; it is to be created anew.
 	ErrDamaged = errors.New("the store is damaged")
 )
 

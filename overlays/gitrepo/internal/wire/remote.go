@@ -304,7 +304,7 @@ func (r *Remote) wrap(action string, err error) error {
 	if errors.As(err, &done) {
 		return err
 	}
-	kind, hint := kindOf(err)
+	hint, kind := kindOf(err)
 	text := fmt.Sprintf("%s %s: ", action, r.Name)
 	if hint != "" {
 		text += hint + ": "
@@ -312,19 +312,20 @@ func (r *Remote) wrap(action string, err error) error {
 	return &remoteError{kind: kind, text: r.scrub(text + oneLine(err.Error()))}
 }
 
-func kindOf(err error) (kind error, hint string) {
+// kindOf says what to do about go-git's error, and which of the port's it is.
+func kindOf(err error) (hint string, kind error) {
 	switch {
 	case errors.Is(err, context.Canceled):
-		return context.Canceled, ""
+		return "", context.Canceled
 	case errors.Is(err, context.DeadlineExceeded):
-		return context.DeadlineExceeded, ""
+		return "", context.DeadlineExceeded
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed),
 		strings.Contains(err.Error(), "unable to authenticate"):
-		return overlays.ErrUnauthorized, overlays.ErrUnauthorized.Error() + ", check the Secret that secretRef names"
+		return overlays.ErrUnauthorized.Error() + ", check the Secret that secretRef names", overlays.ErrUnauthorized
 	case errors.Is(err, transport.ErrRepositoryNotFound):
-		return transport.ErrRepositoryNotFound, "no such repository, or the credentials may not see it"
+		return "no such repository, or the credentials may not see it", transport.ErrRepositoryNotFound
 	}
-	return nil, ""
+	return "", nil
 }
 
 // oneLine shortens what a server answers, which may be a page of HTML.
