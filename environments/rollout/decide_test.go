@@ -182,6 +182,7 @@ Label so that new revisions of it are held
 event: TrialStarted: app:b is held, its canary starts (trial 1)
 EnsureServices(narrow=true) the route needs a Service for each arm
 CreateCanary(1) a new revision is held
+SetWeight(0%) the route names stable and canary before a canary pod is admitted
 OpenGate(canary-1) pod canary-1 is admitted, 1 of 1
 SetWeight(5%) the weight goes to 5%
 event: StepReached: step 1/3: the canary serves 5% with 1 pods

@@ -113,6 +113,10 @@ func (d *decision) prepare() (Plan, bool) {
 		return d.do(Action{Do: HoldFloor, Replicas: d.Workload.Replicas, Reason: "stable keeps its size while the canary takes traffic from it"}), true
 	case !d.Canary.Exists:
 		return d.do(Action{Do: CreateCanary, Replicas: max(step.Replicas, 1), Reason: "a new revision is held"}), true
+	case d.Spec.Routed && d.Route.Unknown == "" && d.Route.Released && d.Canary.open() == 0:
+		// The user's own Service selects the canary's pods too: were one admitted
+		// while the route names it, it would get its share by number.
+		return d.do(Action{Do: SetWeight, Weight: 0, Reason: "the route names stable and canary before a canary pod is admitted"}), true
 	}
 	return Plan{}, false
 }
@@ -146,7 +150,8 @@ func (d *decision) reach(step Step) (Plan, bool) {
 // rises is the next mutation that gives the canary more traffic, if one is
 // needed.
 func (d *decision) rises(step Step, need int32) Action {
-	if step.Weight > 0 && d.Canary.open() < need {
+	settled := !d.Spec.Routed || d.Route.Unknown == "" && d.Route.Reached
+	if step.Weight > 0 && d.Canary.open() < need && settled {
 		for _, p := range d.Canary.Pods {
 			if p.ContainersReady && !p.Open {
 				return Action{Do: OpenGate, Pod: p.Name, Weight: step.Weight,
@@ -170,10 +175,10 @@ func (d *decision) settle(step Step, need int32) (Plan, bool) {
 	case d.Spec.Routed && d.Route.Weight > step.Weight:
 		d.next.Weight = step.Weight
 		return d.do(Action{Do: SetWeight, Weight: step.Weight, Reason: fmt.Sprintf("the weight goes down to %s", step.Weight)}), true
+	case d.Spec.Routed && !d.Route.Reached:
+		d.say("step %s: waits for the gateway at %s: %s", d.step(), d.Route.Weight, d.Route.Message)
 	case step.Weight > 0 && d.Canary.Serving() < need:
 		d.say("step %s: %d of %d canary pods serve", d.step(), d.Canary.Serving(), need)
-	case d.Spec.Routed && !d.Route.Reached:
-		d.say("step %s: waits for the gateway at %s: %s", d.step(), step.Weight, d.Route.Message)
 	default:
 		return Plan{}, false
 	}
