@@ -157,20 +157,46 @@ func flags(t *testing.T) []string {
 	return collected(found)
 }
 
-// commands are those of serin, by their last word.
+// commands are those of serin, by their last word: what is written to a field
+// Use, or given to a function that makes commands of its argument use.
 func commands(t *testing.T) []string {
 	t.Helper()
 	var found []string
-	for _, file := range parse(t, "cmd/serin") {
+	add := func(e ast.Expr) {
+		if use, ok := literal(e); ok && use != "serin" {
+			name, _, _ := strings.Cut(use, " ")
+			found = append(found, name)
+		}
+	}
+	parsed := parse(t, "cmd/serin")
+	makers := map[string]bool{}
+	for _, file := range parsed {
+		for _, declaration := range file.Decls {
+			if function, ok := declaration.(*ast.FuncDecl); ok && makesOf(function) {
+				makers[function.Name.Name] = true
+			}
+		}
+	}
+	for _, file := range parsed {
 		ast.Inspect(file, func(n ast.Node) bool {
-			if pair, ok := n.(*ast.KeyValueExpr); ok && strings.EqualFold(nameOf(pair.Key), "use") {
-				if use, ok := literal(pair.Value); ok && use != "serin" {
-					name, _, _ := strings.Cut(use, " ")
-					found = append(found, name)
+			switch n := n.(type) {
+			case *ast.KeyValueExpr:
+				if strings.EqualFold(nameOf(n.Key), "use") {
+					add(n.Value)
+				}
+			case *ast.CallExpr:
+				if makers[nameOf(n.Fun)] && len(n.Args) > 0 {
+					add(n.Args[0])
 				}
 			}
 			return true
 		})
 	}
 	return collected(found)
+}
+
+// makesOf says whether a function's first parameter is called use.
+func makesOf(function *ast.FuncDecl) bool {
+	parameters := function.Type.Params.List
+	return len(parameters) > 0 && len(parameters[0].Names) > 0 && parameters[0].Names[0].Name == "use"
 }
