@@ -2,7 +2,9 @@ package world
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -213,4 +215,16 @@ func (w *World) seed(ctx context.Context) error {
 		return err
 	}
 	return w.Git.Seed(ctx, files)
+}
+
+// Serin runs Serin's command line for a person.
+func (w *World) Serin(ctx context.Context, args ...string) error {
+	argv := append([]string{"run", "./cmd/serin"}, args...)
+	argv = append(argv, "--namespace", Namespace, "--kubeconfig", w.Kubeconfig)
+	command := exec.CommandContext(ctx, "go", argv...)
+	command.Dir = w.Builder.Root
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("serin %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
+	}
+	return nil
 }
