@@ -77,6 +77,9 @@ func Start(ctx context.Context, options Options) (*World, error) {
 	if options.Progress == nil {
 		options.Progress = io.Discard
 	}
+	if err := lock(); err != nil {
+		return nil, err
+	}
 	root, err := images.Root()
 	if err != nil {
 		return nil, err
