@@ -171,10 +171,11 @@ func (r *Reconciler) judge(ctx context.Context, s *scene, now time.Time) rollout
 		return rollout.Verdict{}
 	}
 	verdict, err := r.Analyst.Look(ctx, trial)
+	if apierrors.IsConflict(err) {
+		return rollout.Verdict{Outcome: rollout.Inconclusive, Freeze: true, Message: "the record of the trial has changed and is read again"}
+	}
 	if err != nil {
-		if !apierrors.IsConflict(err) {
-			log.FromContext(ctx).Error(err, "the canary cannot be judged")
-		}
+		log.FromContext(ctx).Error(err, "the canary cannot be judged")
 		return rollout.Verdict{Outcome: rollout.Inconclusive, Freeze: true, Message: "the canary cannot be judged: " + err.Error()}
 	}
 	verdicts.WithLabelValues(s.rollout.Namespace, s.rollout.Name, string(verdict.Outcome)).Inc()
