@@ -123,17 +123,34 @@ func TestDecisions(t *testing.T) {
 
 // TestLinks follows the links from page to page.
 func TestLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	link := regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
 	for _, page := range append(append(files(t, pages+"/*.md"), files(t, pages+"/adr/*.md")...), root+"/README.md", root+"/examples/ipfs-kit/README.md") {
 		for _, found := range link.FindAllStringSubmatch(read(t, page), -1) {
 			if strings.HasSuffix(found[1], ".svg") {
 				continue // drawn by "make plots"
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), found[1])); err != nil {
+			target := filepath.Join(filepath.Dir(page), found[1])
+			if found[1] == "" {
+				target = page
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: the link %s leads nowhere", page, found[1])
+			} else if found[2] != "" && !slices.Contains(headings(t, target), found[2]) {
+				t.Errorf("%s: the page %s has no heading %s", page, target, found[2])
 			}
 		}
 	}
+}
+
+// headings are a page's, as links name them.
+func headings(t *testing.T, page string) []string {
+	t.Helper()
+	var names []string
+	for _, found := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(read(t, page), -1) {
+		name := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(found[1]), "")
+		names = append(names, "#"+strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
 }
 
 // TestExamples reads every object of ours in the pages as strictly as the API
