@@ -183,7 +183,7 @@ func (d *decision) takeBack() (Plan, bool) {
 	case stable || d.next.Failure == "":
 		return Plan{}, false
 	case !w.StableKept:
-		d.say("%s cannot return by itself, its revision before is gone: change the image in Git. It failed because %s", d.Spec.Workload, d.next.Failure)
+		d.say("%s cannot return, its revision before is gone: change the image in Git. It failed because %s", d.Spec.Workload, d.next.Failure)
 		return Plan{}, false
 	}
 	return d.do(Action{Do: ReturnToStable, Reason: "the new revision failed"}), true

@@ -65,7 +65,7 @@ func (d *decision) held() Plan {
 		return d.letGo()
 	case w.Wanted.TemplateHash == d.next.Canary.TemplateHash && d.next.Failure != "":
 		d.next.enter(RolledBack, d.now)
-		d.say("%s failed and is held, %s serves: change the image in Git, or ask for a retry. It failed because %s",
+		d.say("%s failed and is held, %s serves: change the image in Git, or retry. It failed because %s",
 			nameOf(d.next.Canary), nameOf(d.next.Stable), d.next.Failure)
 		return d.rest(Stuck, string(RolledBack))
 	}
