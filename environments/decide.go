@@ -28,6 +28,9 @@ type PromotionSnapshot struct {
 	Sync string
 	// Request of a person that has not been carried out yet.
 	Request Request
+	// Unwatched is how much of the time since the clock of the deadline was
+	// started nobody looked: Serin was down, or its API server.
+	Unwatched time.Duration
 	// Protected says that the branch was found to refuse commits.
 	Protected bool
 }
@@ -179,9 +182,8 @@ func (s PromotionSnapshot) displaced(now time.Time) (PromotionPlan, bool) {
 func (s PromotionSnapshot) closing(plan PromotionPlan) PromotionPlan {
 	if s.Proposal != nil && s.Proposal.State == ProposalOpen {
 		plan.Action = CloseProposal
-		closed := *s.Proposal
-		closed.State = ProposalClosed
-		plan.Record.Proposal = &closed
+		plan.Record.Proposal = s.shown()
+		plan.Record.Proposal.State = ProposalClosed
 	}
 	return plan
 }
@@ -324,12 +326,15 @@ func (s PromotionSnapshot) awaiting(now time.Time) PromotionPlan {
 		return s.enter(Superseded, now, "the pull request was merged, and Git has other images: a person changed them")
 	case ProposalClosed:
 		plan := s.enter(Rejected, now, "%s closed the pull request; \"serin retry\" opens another", someone(s.Proposal.ClosedBy))
-		plan.Record.Proposal = s.Proposal
+		plan.Record.Proposal = s.shown()
 		return plan
 	case ProposalOpen:
 	}
 	if plan, found := s.asked(now); found {
 		return plan
+	}
+	if foreign := s.foreign(); foreign != "" {
+		return s.keep(foreign)
 	}
 	if s.Promotion.ApprovedBy != "" {
 		plan := s.keep(fmt.Sprintf("approved by %s: merging", s.Promotion.ApprovedBy))
@@ -344,8 +349,30 @@ func (s PromotionSnapshot) awaiting(now time.Time) PromotionPlan {
 		where = "branch " + s.Proposal.Branch
 	}
 	plan := s.keep(fmt.Sprintf("waits for approval: merge %s, or \"serin approve %s\"", where, s.Promotion.Name))
-	plan.Record.Proposal = s.Proposal
+	plan.Record.Proposal = s.shown()
 	return plan
+}
+
+// foreign says that the proposal's branch is not what Serin wrote; empty where
+// it is. An approval is for the Release, so what somebody pushed beside it is
+// not merged by it.
+func (s PromotionSnapshot) foreign() string {
+	ours, shown := s.Promotion.Proposal, s.Proposal
+	if ours == nil || shown == nil || shown.State != ProposalOpen || ours.Head == "" || shown.Head == "" || ours.Head == shown.Head {
+		return ""
+	}
+	return fmt.Sprintf("branch %s is at %s, and Serin wrote %s: it is not merged for you. Look at what was pushed there and merge it yourself, or put the branch back, or \"serin reject %s\"",
+		shown.Branch, shown.Head, ours.Head, s.Promotion.Name)
+}
+
+// shown is the pull request as the host shows it, for the record: its head
+// stays the one that Serin wrote.
+func (s PromotionSnapshot) shown() *Proposal {
+	shown := *s.Proposal
+	if ours := s.Promotion.Proposal; ours != nil && ours.Head != "" {
+		shown.Head = ours.Head
+	}
+	return &shown
 }
 
 // rejected goes on where a person opened the pull request again.
@@ -355,7 +382,7 @@ func (s PromotionSnapshot) rejected() PromotionPlan {
 	}
 	plan := s.keep("a person opened the pull request again")
 	plan.Record.Phase, plan.Record.Completed = AwaitingApproval, time.Time{}
-	plan.Record.Proposal = s.Proposal
+	plan.Record.Proposal = s.shown()
 	return plan
 }
 
@@ -371,8 +398,15 @@ func someone(name string) string {
 // newest tip.
 func NotMergeable(s PromotionSnapshot, why string) PromotionPlan {
 	plan := s.keep("the pull request cannot be merged: " + why)
-	if p := s.Promotion.Proposal; p != nil && !p.Restores && s.Git.Known && p.Base != s.Git.Tip {
-		plan.Record.Phase = Writing
+	p := s.Promotion.Proposal
+	if p == nil || !s.Git.Known || p.Base == s.Git.Tip {
+		return plan
 	}
+	if p.Restores {
+		// The rollback asks anew where it finds that it has not asked.
+		plan.Record.Proposal = nil
+		return plan
+	}
+	plan.Record.Phase = Writing
 	return plan
 }

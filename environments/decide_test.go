@@ -102,6 +102,10 @@ func TestDecidePromotion(t *testing.T) {
 			s.Promotion.Proposal = &Proposal{ID: "7", State: ProposalOpen}
 			s.Proposal = &Proposal{ID: "7", State: ProposalClosed}
 		}), Applying, Nothing, ""},
+		{"applying: a branch that somebody went on with is not removed", at(Applying, func(s *PromotionSnapshot) {
+			s.Promotion.Proposal = &Proposal{ID: "7", State: ProposalOpen, Head: "ours"}
+			s.Proposal = &Proposal{ID: "7", State: ProposalOpen, Head: "theirs"}
+		}), Applying, Nothing, ""},
 		{"applying: stale", at(Applying, func(s *PromotionSnapshot) {
 			s.Workloads, s.Sync = workloads(WorkloadReady, WorkloadStale), "no such path"
 		}), Applying, Nothing, "sync fails: no such path; Deployment app/web"},
@@ -113,6 +117,20 @@ func TestDecidePromotion(t *testing.T) {
 		{"rolling: deadline", at(RollingOut, func(s *PromotionSnapshot) {
 			s.Promotion.ClockSince, s.Workloads = start.Add(-30*time.Minute), workloads(WorkloadRolling)
 		}), RollingBack, Nothing, "deadline"},
+		{"rolling: ready after the deadline, which nobody looked at meanwhile", at(RollingOut, func(s *PromotionSnapshot) {
+			s.Promotion.ClockSince, s.Workloads = start.Add(-3*time.Hour), workloads(WorkloadReady)
+		}), Succeeded, Nothing, "runs well"},
+		{"rolling: baking after the deadline", at(RollingOut, func(s *PromotionSnapshot) {
+			s.Promotion.ClockSince, s.Workloads = start.Add(-3*time.Hour), workloads(WorkloadReady, WorkloadBaking)
+		}), Soaking, Nothing, "is watched"},
+		{"awaiting: approved, and somebody pushed to the branch", at(AwaitingApproval, func(s *PromotionSnapshot) {
+			s.Promotion.ApprovedBy, s.Promotion.Proposal.Head, s.Proposal.Head = "ann", "ours", "theirs"
+		}), AwaitingApproval, Nothing, "theirs"},
+		{"rolling back: approved, and somebody pushed to the branch", at(RollingBack, func(s *PromotionSnapshot) {
+			quarantine(s)
+			s.Environment.Return, s.Promotion.Proposal = ReturnByPullRequest, &Proposal{ID: "8", Restores: true, State: ProposalOpen, Head: "ours"}
+			s.Proposal, s.Request = &Proposal{ID: "8", State: ProposalOpen, Head: "theirs"}, Request{Verb: Approve, By: "ann", Token: "t"}
+		}), RollingBack, Nothing, "theirs"},
 		{"rolling back: quarantine first", at(RollingBack, func(s *PromotionSnapshot) { s.Promotion.Failure = "bad" }), RollingBack, QuarantineRelease, "bad"},
 		{"rolling back: then Git", at(RollingBack, quarantine), RolledBack, RestoreByCommit, "back at app:v1@111111111111"},
 		{"rolling back: Git away", at(RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Git = Git{} }), RollingBack, Nothing, "Waits for Git"},
@@ -194,5 +212,50 @@ func TestNotMergeable(t *testing.T) {
 	s.Promotion.Proposal.Base = s.Git.Tip
 	if plan := NotMergeable(s, "checks"); plan.Record.Phase != AwaitingApproval {
 		t.Errorf("the branch did not move, phase %s", plan.Record.Phase)
+	}
+}
+
+// A pull request that restores Git is written anew as well where the branch has
+// moved: else it could never be merged.
+func TestNotMergeableRollback(t *testing.T) {
+	s := at(RollingBack, func(s *PromotionSnapshot) {
+		s.Environment.Return, s.Rejected = ReturnByPullRequest, s.Release.Images
+		s.Promotion.Failure = "bad"
+		s.Promotion.Proposal = &Proposal{ID: "8", Restores: true, State: ProposalOpen, Base: "old"}
+	})
+	s.Promotion = NotMergeable(s, "the target has moved on").Record
+	if plan := DecidePromotion(s, start); plan.Action != RestoreByProposal {
+		t.Errorf("the branch moved: action %q, want %q (%s)", plan.Action, RestoreByProposal, plan.Record.Message)
+	}
+}
+
+// What somebody pushed to the proposal's branch stays known as not Serin's own,
+// however often it is looked at.
+func TestForeignHeadIsNotTakenForOurs(t *testing.T) {
+	s := at(AwaitingApproval, func(s *PromotionSnapshot) { s.Promotion.Proposal.Head, s.Proposal.Head = "ours", "theirs" })
+	s.Promotion = DecidePromotion(s, start).Record
+	s.Promotion.ApprovedBy = "ann"
+	if plan := DecidePromotion(s, start); plan.Action != Nothing {
+		t.Errorf("action %q on a branch that others wrote", plan.Action)
+	}
+}
+
+// Time in which nobody looked does not use up the deadline: Serin was down, or
+// the API server was.
+func TestDeadlineCountsWatchedTimeOnly(t *testing.T) {
+	s := at(RollingOut, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadRolling) })
+	s.Promotion.Clock = 10 * time.Minute
+	s.Unwatched = 5 * time.Hour
+	now := start.Add(5*time.Hour + time.Minute)
+	plan := DecidePromotion(s, now)
+	if plan.Record.Phase != RollingOut {
+		t.Fatalf("phase %s: %s", plan.Record.Phase, plan.Record.Message)
+	}
+	if got := plan.Record.Elapsed(now); got != 11*time.Minute {
+		t.Errorf("%s of the deadline are used up, want 11m", got)
+	}
+	s.Promotion, s.Unwatched = plan.Record, 0
+	if plan = DecidePromotion(s, now.Add(20*time.Minute)); plan.Record.Phase != RollingBack {
+		t.Errorf("phase %s after 31 watched minutes of 30", plan.Record.Phase)
 	}
 }

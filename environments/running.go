@@ -30,11 +30,13 @@ func (s PromotionSnapshot) running(now time.Time) PromotionPlan {
 		return s.fail(now, describeWorkloads(failed))
 	}
 	limit := s.Environment.Deadline
-	if limit > 0 && s.Promotion.Elapsed(now) >= limit {
+	// What runs in the end has not failed: nobody may have looked in time.
+	late := limit > 0 && s.Promotion.Elapsed(now) >= limit
+	if late && len(s.inState(WorkloadStale))+len(s.inState(WorkloadRolling)) > 0 {
 		return s.fail(now, fmt.Sprintf("it does not run after %s (deadline): %s", limit, s.unfinished()))
 	}
 	plan := s.progress(now)
-	if limit > 0 && !plan.Record.Phase.Ended() && !plan.Record.ClockSince.IsZero() {
+	if limit > 0 && !late && !plan.Record.Phase.Ended() && !plan.Record.ClockSince.IsZero() {
 		plan.Again = now.Add(limit - plan.Record.Elapsed(now))
 	}
 	return plan
@@ -49,15 +51,20 @@ func (s PromotionSnapshot) merged() (PromotionPlan, bool) {
 	merged := *s.Promotion.Proposal
 	merged.State, merged.ClosedBy = ProposalMerged, s.Proposal.ClosedBy
 	plan.Record.Proposal = &merged
-	if s.Proposal.State != ProposalClosed {
+	// A branch that somebody went on with stays.
+	if s.Proposal.State != ProposalClosed && s.foreign() == "" {
 		plan.Action, plan.Reason = RemoveProposal, "Git has "+s.Release.Tags()
 	}
 	return plan, true
 }
 
-// tick stops or starts the clock of the deadline.
+// tick stops or starts the clock of the deadline, and takes off it what nobody
+// watched.
 func (s *PromotionSnapshot) tick(stopped bool, now time.Time) {
 	p := &s.Promotion
+	if s.Unwatched > 0 && !p.ClockSince.IsZero() {
+		p.ClockSince = p.ClockSince.Add(min(s.Unwatched, max(0, now.Sub(p.ClockSince))))
+	}
 	switch {
 	case stopped && !p.ClockSince.IsZero():
 		p.Clock, p.ClockSince = p.Elapsed(now), time.Time{}
@@ -226,8 +233,11 @@ func (s PromotionSnapshot) restoreByProposal(restore []Image, now time.Time) Pro
 	}
 	if s.Proposal != nil && s.Proposal.State == ProposalClosed {
 		plan := s.enter(Failed, now, "failed: %s. %s closed the pull request that would have restored Git", s.Promotion.Failure, someone(s.Proposal.ClosedBy))
-		plan.Record.Proposal = s.Proposal
+		plan.Record.Proposal = s.shown()
 		return plan
+	}
+	if foreign := s.foreign(); foreign != "" {
+		return s.keep(fmt.Sprintf("failed: %s. %s", s.Promotion.Failure, foreign))
 	}
 	if s.Request.Verb == Approve {
 		plan := s.keep("approved: merging the rollback")
