@@ -139,7 +139,8 @@ func (d *pipelineDecision) decide(e EnvironmentSnapshot) EnvironmentReport {
 	if report.Waiting != "" || d.plan.Create != nil {
 		return report
 	}
-	report.Hold = Hold{}
+	// A hold is reported until the Promotion is there: were it forgotten before,
+	// and the Promotion not made, it would begin anew with the newest Release.
 	d.create(e.Name, *candidate, promotions, Request{})
 	d.plan.Reason = fmt.Sprintf("Release %s (%s) is the newest that may enter %s", candidate.Name, candidate.Tags(), e.Name)
 	return report

@@ -225,10 +225,14 @@ func TestDecidePipeline(t *testing.T) {
 			s.Environments[0].Images = []Image{img("v7")}
 			s.Releases, s.Promotions = []Release{v1}, adopted
 		}, held: v1.Name},
-		{name: "a newer Release ends the hold", given: func(s *PipelineSnapshot) {
+		{name: "a newer Release ends the hold; until its Promotion is there it is still reported", given: func(s *PipelineSnapshot) {
 			s.Environments[0].Hold = Hold{Reason: "held", Release: v2.Name}
 			s.Releases, s.Promotions = []Release{v1, v2, v3}, also(adopted, done("dev", v2, 2))
-		}, create: "app-dev-" + v3.Name[4:] + "-1"},
+		}, create: "app-dev-" + v3.Name[4:] + "-1", held: v2.Name},
+		{name: "then it has ended", given: func(s *PipelineSnapshot) {
+			s.Environments[0].Hold = Hold{Reason: "held", Release: v2.Name}
+			s.Releases, s.Promotions = []Release{v1, v2, v3}, also(adopted, done("dev", v2, 2), promo("dev", v3, 3, Writing))
+		}},
 		{name: "so does a person", given: func(s *PipelineSnapshot) {
 			s.Environments[0].Hold = Hold{Reason: "held", Release: v2.Name}
 			s.Request = Request{Verb: Resume, Environment: "dev", Token: "t"}
