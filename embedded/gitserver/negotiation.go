@@ -54,17 +54,24 @@ func (n *negotiation) run(ctx context.Context, lines *pktline.Scanner) (bool, er
 
 func (n *negotiation) last() plumbing.Hash { return n.common[len(n.common)-1] }
 
+// holdsCommit says whether a commit is here; a tag or tree in common does not
+// help.
+func (n *negotiation) holdsCommit(id plumbing.Hash) bool {
+	if n.store.HasEncodedObject(id) != nil {
+		return false
+	}
+	_, err := object.GetCommit(n.store, id)
+	return err == nil
+}
+
 // have acknowledges a commit that is here as well.
 func (n *negotiation) have(id []byte, detailed bool) error {
 	var given []plumbing.Hash
 	if err := appendHash(&given, id); err != nil {
 		return err
 	}
-	if n.store.HasEncodedObject(given[0]) != nil {
+	if !n.holdsCommit(given[0]) {
 		return nil
-	}
-	if _, err := object.GetCommit(n.store, given[0]); err != nil {
-		return nil //nolint:nilerr // a tag or tree in common does not help
 	}
 	n.common = append(n.common, given[0])
 	switch {

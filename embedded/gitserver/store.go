@@ -146,12 +146,15 @@ func removeReference(store *filesystem.Storage, dir string, name plumbing.Refere
 		return err
 	}
 	for parent := filepath.Dir(name.String()); strings.Count(filepath.ToSlash(parent), "/") > 1; parent = filepath.Dir(parent) {
-		if os.Remove(filepath.Join(dir, parent)) != nil {
-			break // it is not empty
+		if !removedEmpty(filepath.Join(dir, parent)) {
+			break
 		}
 	}
 	return nil
 }
+
+// removedEmpty removes a directory unless there is something in it.
+func removedEmpty(dir string) bool { return os.Remove(dir) == nil }
 
 // advertise lists the references and what the service can do
 // (gitprotocol-pack(5), "Reference Discovery").

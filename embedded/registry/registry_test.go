@@ -199,10 +199,10 @@ func TestTagsArePaged(t *testing.T) {
 			t.Errorf("pages of %d: %s", size, diff)
 		}
 	}
-	if resp, body := send(t, http.MethodGet, server.URL+"/v2/acme/web/tags/list?last=9", ""); resp.StatusCode != 200 || !strings.Contains(body, `"tags":[]`) {
+	if resp, body := send(t, http.MethodGet, server.URL+"/v2/acme/web/tags/list?last=9", ""); resp.StatusCode != http.StatusOK || !strings.Contains(body, `"tags":[]`) {
 		t.Errorf("after the last: %d %s", resp.StatusCode, body)
 	}
-	if resp, _ := send(t, http.MethodGet, server.URL+"/v2/acme/web/tags/list?n=x", ""); resp.StatusCode != 400 {
+	if resp, _ := send(t, http.MethodGet, server.URL+"/v2/acme/web/tags/list?n=x", ""); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("n=x: got %d", resp.StatusCode)
 	}
 }
@@ -312,28 +312,28 @@ func TestUploadsInChunks(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := blobURL(t, server)
-	if resp, _ := send(t, http.MethodPatch, address, "one ", "Content-Range", "0-3"); resp.StatusCode != 202 || resp.Header.Get("Range") != "0-3" {
+	if resp, _ := send(t, http.MethodPatch, address, "one ", "Content-Range", "0-3"); resp.StatusCode != http.StatusAccepted || resp.Header.Get("Range") != "0-3" {
 		t.Fatalf("first chunk: %s, range %s", resp.Status, resp.Header.Get("Range"))
 	}
-	if resp, _ := send(t, http.MethodPatch, address, "three", "Content-Range", "8-12"); resp.StatusCode != 416 {
+	if resp, _ := send(t, http.MethodPatch, address, "three", "Content-Range", "8-12"); resp.StatusCode != http.StatusRequestedRangeNotSatisfiable {
 		t.Errorf("a chunk too far: %s", resp.Status)
 	}
-	if resp, _ := send(t, http.MethodGet, address, ""); resp.StatusCode != 204 || resp.Header.Get("Range") != "0-3" {
+	if resp, _ := send(t, http.MethodGet, address, ""); resp.StatusCode != http.StatusNoContent || resp.Header.Get("Range") != "0-3" {
 		t.Errorf("progress: %s, range %s", resp.Status, resp.Header.Get("Range"))
 	}
-	if resp, _ := send(t, http.MethodPatch, address, "two ", "Content-Range", "4-7"); resp.StatusCode != 202 {
+	if resp, _ := send(t, http.MethodPatch, address, "two ", "Content-Range", "4-7"); resp.StatusCode != http.StatusAccepted {
 		t.Errorf("second chunk: %s", resp.Status)
 	}
-	if resp, body := send(t, http.MethodPut, address+"?digest="+digest.String(), "three"); resp.StatusCode != 201 {
+	if resp, body := send(t, http.MethodPut, address+"?digest="+digest.String(), "three"); resp.StatusCode != http.StatusCreated {
 		t.Errorf("last chunk: %s %s", resp.Status, body)
 	}
 	if _, body := send(t, http.MethodGet, server.URL+"/v2/acme/web/blobs/"+digest.String(), ""); body != content {
 		t.Errorf("got %q, want %q", body, content)
 	}
-	if resp, _ := send(t, http.MethodPost, server.URL+"/v2/acme/other/blobs/uploads/?from=acme/web&mount="+digest.String(), ""); resp.StatusCode != 201 {
+	if resp, _ := send(t, http.MethodPost, server.URL+"/v2/acme/other/blobs/uploads/?from=acme/web&mount="+digest.String(), ""); resp.StatusCode != http.StatusCreated {
 		t.Errorf("mount: %s", resp.Status)
 	}
-	if resp, _ := send(t, http.MethodPatch, address, "x"); resp.StatusCode != 404 {
+	if resp, _ := send(t, http.MethodPatch, address, "x"); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("after the end: %s", resp.Status)
 	}
 }
@@ -341,7 +341,7 @@ func TestUploadsInChunks(t *testing.T) {
 func TestUploadsAreBounded(t *testing.T) {
 	dir := t.TempDir()
 	_, server := serve(t, registry.Options{Dir: dir, MaxUpload: 10})
-	if resp, _ := send(t, http.MethodPatch, blobURL(t, server), strings.Repeat("x", 11)); resp.StatusCode != 413 {
+	if resp, _ := send(t, http.MethodPatch, blobURL(t, server), strings.Repeat("x", 11)); resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("a known length: %s", resp.Status)
 	}
 	// Without a length: the limit is met while reading.
@@ -357,7 +357,7 @@ func TestUploadsAreBounded(t *testing.T) {
 	if resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("an unknown length: %s", resp.Status)
 	}
-	if resp, _ := send(t, http.MethodPut, blobURL(t, server)+"?digest=sha256:"+strings.Repeat("a", 64), "x"); resp.StatusCode != 400 {
+	if resp, _ := send(t, http.MethodPut, blobURL(t, server)+"?digest=sha256:"+strings.Repeat("a", 64), "x"); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("a wrong digest: %s", resp.Status)
 	}
 	var last answer
