@@ -220,7 +220,7 @@ func TestVerify(t *testing.T) {
 		"an object more": {func(files map[string]string) {
 			edit("newTag: v1", "newTag: v2\nconfigMapGenerator: [{name: x, literals: [a=b]}]")(files)
 		}, []environments.Image{web}, []string{"ConfigMap/dev/x", "add the object"}},
-		"nobody uses it": {func(map[string]string) {}, []environments.Image{{Repository: "ghcr.io/acme/none", Tag: "v1"}}, []string{"ghcr.io/acme/none:v1", "no object of the overlay uses"}},
+		"nobody uses it": {func(map[string]string) {}, []environments.Image{{Repository: "ghcr.io/acme/none", Tag: "v1"}}, []string{"none:v1", `"ghcr.io/acme/none"`, "no object of the overlay uses"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

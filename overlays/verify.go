@@ -38,7 +38,7 @@ func Verify(before, after Manifests, images []environments.Image) error {
 	for _, image := range images {
 		used := slices.ContainsFunc(after.Objects, func(o Object) bool { return holds(o.fields, image) })
 		if !used {
-			return fmt.Errorf("no object of the overlay uses %s after the edit; is the image's name in the manifests %q, and does the overlay's images entry name it?", image, image.Repository)
+			return fmt.Errorf("no object of the overlay uses %s after the edit; is the image's name in the manifests %q, and does the overlay's images entry name it?", image.Short(), image.Repository)
 		}
 	}
 	return nil
