@@ -225,13 +225,19 @@ func fillIn(status *v1alpha1.AnalysisRunStatus, r *record, v analysis.Verdict) e
 	if status.Started == nil {
 		status.Started = &metav1.Time{Time: r.state.Started}
 	}
-	status.Checks = nil
+	status.Checks = Checks(v)
+	return nil
+}
+
+// Checks gives the checks of a verdict as an AnalysisRun's status has them.
+func Checks(v analysis.Verdict) []v1alpha1.CheckStatus {
+	var all []v1alpha1.CheckStatus
 	for _, check := range v.Checks {
-		status.Checks = append(status.Checks, v1alpha1.CheckStatus{
+		all = append(all, v1alpha1.CheckStatus{
 			Name: check.Name, Verdict: string(check.Outcome), Message: check.Message, DryRun: check.DryRun,
 		})
 	}
-	return nil
+	return all
 }
 
 // End implements rollout.Analyst: the record gets what was found last, and the
