@@ -77,6 +77,10 @@ func (d *decision) grant(r Request) bool {
 	case r.Verb == Promote && trial && d.Verdict.Outcome != Fail:
 		d.next.PauseAsked = false
 		d.finalise(fmt.Sprintf("promoted in full by %s%s", r.by(), r.why()))
+	case r.Verb == Promote && d.next.Phase == Baking && d.Verdict.Outcome != Fail:
+		d.keepEvidence()
+		d.succeed()
+		d.tell("BakeEnded", false, "bake ended by %s%s: %s runs %s", r.by(), r.why(), d.Spec.Workload, nameOf(d.next.Stable))
 	case r.Verb == Retry && d.next.Phase == RolledBack && d.Workload.Held:
 		d.next.Failure = ""
 	default:
@@ -100,12 +104,15 @@ func (d *decision) giveBack() Plan {
 	switch {
 	case d.exposed():
 		return d.do(Action{Do: StopTraffic, Reason: "the Rollout is being deleted"})
-	case d.Spec.Routed && d.Route.Unknown == "" && !d.Route.Released:
+	case d.Spec.Routed && !d.Route.Released:
+		// One that cannot be read as well: its Services go with the Rollout.
 		return d.do(Action{Do: ReleaseRoute, Reason: "the Rollout is being deleted"})
 	case d.Canary.Exists && !d.Canary.Deleting:
 		return d.do(Action{Do: DeleteCanary, Reason: "the Rollout is being deleted"})
 	case d.Autoscaler.Held:
 		return d.do(Action{Do: ReleaseFloor, Reason: "the Rollout is being deleted"})
+	case d.Workload.Held && d.rejected() && d.Workload.StableKept:
+		return d.do(Action{Do: ReturnToStable, Reason: "the Rollout is being deleted, and the revision that failed is not let loose"})
 	case d.Workload.Exists && (d.Workload.Labelled || d.Workload.Held):
 		return d.do(Action{Do: Forget, Reason: "the Rollout is being deleted; the workload rolls by itself from now on"})
 	}
@@ -156,6 +163,11 @@ func (d *decision) exposed() bool {
 		return d.Canary.Exists
 	}
 	return d.Spec.Routed && d.Route.Weight > 0
+}
+
+// rejected says that the workload wants the revision that failed last.
+func (d *decision) rejected() bool {
+	return d.next.Failure != "" && d.Workload.Wanted.TemplateHash == d.next.Canary.TemplateHash
 }
 
 // current is the step being taken.

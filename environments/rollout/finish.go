@@ -27,6 +27,8 @@ func (d *decision) finalising() Plan {
 		return d.guard(d.do(Action{Do: EnsureServices, Reason: "pods of both revisions belong to stable from now on"}))
 	case w.Held:
 		return d.guard(d.do(Action{Do: Unhold, Reason: "its canary passed"}))
+	case w.Paused:
+		return d.guard(d.pausedAmid())
 	case !w.RolledOut:
 		d.say("%s rolls itself to %s, the canary keeps serving %s", d.Spec.Workload, nameOf(d.next.Canary), d.next.Weight)
 		return d.guard(d.wait())
@@ -35,6 +37,14 @@ func (d *decision) finalising() Plan {
 		return plan
 	}
 	return d.finished()
+}
+
+// pausedAmid says that the workload cannot roll, because a person paused it.
+func (d *decision) pausedAmid() Plan {
+	d.say("%s was paused by hand while it rolls: resume it", d.Spec.Workload)
+	plan := d.wait()
+	plan.Health, plan.Reason = Stuck, pausedByHand
+	return plan
 }
 
 // retire takes a canary that is not needed any more out of traffic, drains it
@@ -177,6 +187,8 @@ func (d *decision) takeBack() (Plan, bool) {
 	switch stable := w.Wanted.TemplateHash == d.next.Stable.TemplateHash; {
 	case stable && w.Held:
 		return d.do(Action{Do: Unhold, Reason: "it returns to the revision before"}), true
+	case stable && w.Paused:
+		return d.pausedAmid(), true
 	case stable && !w.RolledOut:
 		d.say("%s returns to %s", d.Spec.Workload, nameOf(d.next.Stable))
 		return d.wait(), true

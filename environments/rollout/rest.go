@@ -25,14 +25,17 @@ func (d *decision) atRest() Plan {
 		d.say("%s does not roll out by itself: %s", d.Spec.Workload, w.Failed)
 		return d.rest(Stuck, "WorkloadFailed")
 	case w.Paused:
-		d.say("%s was paused by hand: resume it to let Serin roll it", d.Spec.Workload)
-		return d.rest(Stuck, "PausedByHand")
+		d.say("%s was paused by hand and is left alone: resume it; a template that was changed while it was paused then rolls without a trial", d.Spec.Workload)
+		return d.rest(Stuck, pausedByHand)
 	case !w.RolledOut:
 		d.say("%s", d.rollsByItself())
 		return d.rest(Working, "RollingByItself")
 	}
 	return d.serves()
 }
+
+// pausedByHand is the reason where a person paused the workload itself.
+const pausedByHand = "PausedByHand"
 
 // leftover takes away what a crash, or another hand, left behind.
 func (d *decision) leftover() (Plan, bool) {
@@ -61,13 +64,15 @@ func (d *decision) held() Plan {
 		d.next.Stable = w.Running
 		d.say("%s runs %s", d.Spec.Workload, nameOf(w.Running))
 		return d.wait()
-	case w.Wanted.TemplateHash == d.next.Stable.TemplateHash, w.Replicas == 0, w.Running.TemplateHash == "":
+	case w.Wanted.TemplateHash == d.next.Stable.TemplateHash:
 		return d.letGo()
-	case w.Wanted.TemplateHash == d.next.Canary.TemplateHash && d.next.Failure != "":
+	case d.rejected():
 		d.next.enter(RolledBack, d.now)
 		d.say("%s failed and is held, %s serves: change the image in Git, or retry. It failed because %s",
 			nameOf(d.next.Canary), nameOf(d.next.Stable), d.next.Failure)
 		return d.rest(Stuck, string(RolledBack))
+	case w.Replicas == 0, w.Running.TemplateHash == "":
+		return d.letGo()
 	}
 	d.begin()
 	return d.wait()
@@ -111,6 +116,9 @@ func (d *decision) rollsByItself() string {
 	}
 	if d.Workload.Wanted.TemplateHash == d.next.Stable.TemplateHash {
 		return d.Spec.Workload + " brings up pods of " + nameOf(d.next.Stable)
+	}
+	if d.rejected() {
+		return d.Spec.Workload + " rolls to " + nameOf(d.Workload.Wanted) + ", which failed, because somebody resumed it by hand: change the image in Git to take it back. It failed because " + d.next.Failure
 	}
 	return d.Spec.Workload + " rolls to " + nameOf(d.Workload.Wanted) + " without a trial, because nothing held it: is config/admission installed?"
 }

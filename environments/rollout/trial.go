@@ -16,8 +16,7 @@ func (d *decision) onTrial() Plan {
 	}
 	step, ok := d.current()
 	if !ok {
-		d.finalise("no step is left")
-		return d.wait()
+		return d.outOfSteps()
 	}
 	if d.next.ClockStopped == ClockPaused {
 		return d.guard(d.wait())
@@ -26,6 +25,17 @@ func (d *decision) onTrial() Plan {
 		return d.guard(plan)
 	}
 	return d.advance(step)
+}
+
+// outOfSteps ends a trial whose steps were cut short under way, with the same
+// verdict that the last of them would have needed.
+func (d *decision) outOfSteps() Plan {
+	if d.Verdict.Outcome != Pass || d.Verdict.Freeze {
+		d.say("no step is left, waits for a verdict that passes. %s", d.Verdict.Message)
+		return d.guard(d.wait())
+	}
+	d.finalise("no step is left")
+	return d.wait()
 }
 
 // ended ends a trial whose ground is gone, or that failed.
@@ -38,6 +48,9 @@ func (d *decision) ended() (Plan, bool) {
 		d.fail(fmt.Sprintf("the trial was not done within its deadline of %s; last: %s", d.Spec.Deadline, d.Verdict.Message))
 	case !w.Exists:
 		d.withdraw(d.Spec.Workload + " was deleted during the trial")
+	case w.Replicas == 0:
+		// Whoever wants no pod of it wants no pod of its canary either.
+		d.withdraw(d.Spec.Workload + " was scaled to 0: the trial ends")
 	case w.Wanted.TemplateHash == d.next.Stable.TemplateHash:
 		d.withdraw(d.Spec.Workload + " has the template of stable again: the trial ends")
 	case w.Wanted.TemplateHash != d.next.Canary.TemplateHash:

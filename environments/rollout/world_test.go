@@ -204,7 +204,7 @@ func (w *world) serves() {
 	if w.scaler.Exists && w.calm && w.exposure() > 0 && w.status.Phase.OnTrial() && w.scaler.Floor < w.replicas {
 		w.t.Fatalf("the autoscaler may shrink stable to %d while the canary serves", w.scaler.Floor)
 	}
-	if !w.spec.Routed || w.released {
+	if !w.spec.Routed || w.released || w.replicas == 0 {
 		return
 	}
 	endpoints := w.total()
