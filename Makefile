@@ -110,6 +110,14 @@ e2e-tests: $(GOTESTSUM) sandbox-up
 bench: sandbox-up ## Measure what the documents claim; also written to out/bench.json.
 	go run ./e2e/bench
 
+.PHONY: plots
+plots: ## Draw the plots of docs/guarantees.md and write its table, from seeds.
+	go run ./e2e/bench plots
+
+.PHONY: docs
+docs: ## Write docs/reference.md anew from the CRDs.
+	go test ./e2e/docs -count 1 -update
+
 ## The sandbox
 
 .PHONY: sandbox-up
