@@ -1,4 +1,4 @@
-package main
+package tryout
 
 import (
 	"encoding/json"
@@ -133,6 +133,9 @@ func TestRunIsNamedOnce(t *testing.T) {
 		if _, err := serin(t, append([]string{"analysis", "show"}, args...)...); err == nil || !strings.Contains(err.Error(), "name an AnalysisRun, or a file") {
 			t.Errorf("%v: error %v", args, err)
 		}
+	}
+	if _, err := serin(t, "analysis", "show", "web-3"); err == nil || !strings.Contains(err.Error(), "there is no cluster") {
+		t.Errorf("a run of a cluster that is away: %v", err)
 	}
 	if _, err := serin(t, "analysis", "show", "-f", "testdata/rollout.yaml"); err == nil || !strings.Contains(err.Error(), "holds 0 AnalysisRuns") {
 		t.Errorf("a file without a run: %v", err)

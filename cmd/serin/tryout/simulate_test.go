@@ -1,7 +1,8 @@
-package main
+package tryout
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -27,15 +30,28 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got), written anew by go test ./cmd/serin -update:\n%s", file, diff)
+		t.Errorf("%s (-want +got), written anew by go test ./cmd/serin/tryout -update:\n%s", file, diff)
 	}
+}
+
+// noCluster is for commands that read files only.
+type noCluster struct{}
+
+// Flags implements Cluster.
+func (noCluster) Flags(*cobra.Command) {}
+
+// Open implements Cluster.
+func (noCluster) Open() (client.Client, string, error) {
+	return nil, "", errors.New("there is no cluster")
 }
 
 // serin runs a command line and gives what it printed.
 func serin(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	cmd := root()
+	cmd := &cobra.Command{Use: "serin", SilenceUsage: true, SilenceErrors: true}
+	cmd.AddGroup(&cobra.Group{ID: "analysis"})
+	cmd.AddCommand(Commands(func() Cluster { return noCluster{} })...)
 	cmd.SetArgs(args)
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
