@@ -85,14 +85,14 @@ type Analyst struct {
 
 var _ rollout.Analyst = (*Analyst)(nil)
 
-// lookLimit bounds one look, so that a source that hangs does not keep a crash
-// from being seen.
+// lookLimit bounds what a look asks of all sources together, so that one that
+// hangs does not keep a crash from being seen. Probes are not bound by it: a pod
+// that hangs has to run into the check's own timeout, and what is found has to
+// be written also where the sources used up their time.
 const lookLimit = 4 * time.Second
 
 // Look implements rollout.Analyst.
 func (a *Analyst) Look(ctx context.Context, trial rollout.Trial) (analysis.Verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
-	defer cancel()
 	record, err := a.open(ctx, trial)
 	if err != nil {
 		return crashed(trial, err)
@@ -190,15 +190,24 @@ func (a *Analyst) collect(ctx context.Context, r *record, state analysis.State, 
 	if workload.Assess(*r.spec.Checks[0].Workload, states, trial.Now).Health == workload.Failed {
 		return observations
 	}
+	limited, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
 	for _, check := range r.spec.Checks[1:] {
-		switch check.Kind {
-		case analysis.KindHTTP, analysis.KindPeers:
+		if !probed(check) {
+			observations = append(observations, a.measure(limited, check, state, trial)...)
+		}
+	}
+	for _, check := range r.spec.Checks[1:] {
+		if probed(check) {
 			observations = append(observations, a.probe(ctx, r, check, state, trial)...)
-		default:
-			observations = append(observations, a.measure(ctx, check, state, trial)...)
 		}
 	}
 	return observations
+}
+
+// probed says whether a check asks the pods themselves.
+func probed(check analysis.Check) bool {
+	return check.Kind == analysis.KindHTTP || check.Kind == analysis.KindPeers
 }
 
 // probe asks the pods where the check's interval is over, or where a pod is up

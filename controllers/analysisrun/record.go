@@ -172,6 +172,8 @@ func (a *Analyst) prune(ctx context.Context, ro *v1alpha1.Rollout) error {
 // learn begins a trial with what stable's past says about bursts. A source that
 // is away leaves the prior belief.
 func (a *Analyst) learn(ctx context.Context, r *record, trial rollout.Trial) analysis.State {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
 	state := analysis.NewState(trial.Now)
 	for _, check := range r.spec.Checks {
 		if check.Kind != analysis.KindRatio && check.Kind != analysis.KindLatency {
@@ -207,6 +209,8 @@ func (a *Analyst) write(ctx context.Context, r *record, v analysis.Verdict, now 
 	if err := fillIn(&next.Status, r, v); err != nil {
 		return fmt.Errorf("the AnalysisRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
 	if err := a.Client.Status().Update(ctx, next); err != nil {
 		return fmt.Errorf("the AnalysisRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
 	}

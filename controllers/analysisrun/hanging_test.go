@@ -1,0 +1,133 @@
+package analysisrun
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/probe"
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/rollout"
+)
+
+// hanging is a source that takes questions and never answers.
+type hanging struct{}
+
+func (hanging) Metrics(context.Context, string, *v1alpha1.MetricSource) (Metrics, error) {
+	return hanging{}, nil
+}
+
+func (hanging) Due(ctx context.Context, check analysis.Check, _ Series, _ analysis.State, now time.Time) []analysis.Observation {
+	<-ctx.Done()
+	return []analysis.Observation{{
+		Check: check.Name, Window: analysis.Window{Start: now, End: now},
+		Absence: &analysis.Absence{Kind: analysis.Outage, Message: "prometheus does not answer"},
+	}}
+}
+
+func (hanging) Past(ctx context.Context, _ analysis.Check, _ Series, _, _ time.Time) ([]analysis.Counts, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// pods asks real pods.
+type pods struct{ *probe.Prober }
+
+func (p pods) Look(ctx context.Context, check analysis.Check, asked Pods, now time.Time) analysis.Observation {
+	var canary []probe.Pod
+	for _, pod := range asked.Canary {
+		canary = append(canary, probe.Pod(pod))
+	}
+	return p.Prober.Look(ctx, check, probe.Pods{Canary: canary}, now)
+}
+
+// newTrial gives an analyst and the trial of a canary with one pod at an address.
+func newTrial(t *testing.T, ip string, checks ...v1alpha1.Check) (*Analyst, rollout.Trial) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	// The API server takes no request whose time is over.
+	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.AnalysisRun{}).
+		WithInterceptorFuncs(interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, name string, object client.Object, options ...client.SubResourceUpdateOption) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return c.SubResource(name).Update(ctx, object, options...)
+		}}).Build()
+	prober, err := probe.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ro := &v1alpha1.Rollout{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "app", UID: "1"},
+		Spec:       v1alpha1.RolloutSpec{Analysis: v1alpha1.Analysis{Checks: checks}},
+		Status:     v1alpha1.RolloutStatus{Trial: 1, Canary: &v1alpha1.Revision{TemplateHash: "b"}},
+	}
+	now := time.Now()
+	pod := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "app-canary-1", CreationTimestamp: metav1.NewTime(now)},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip, Conditions: []corev1.PodCondition{
+			{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: corev1.ContainersReady, Status: corev1.ConditionTrue},
+		}},
+	}
+	analyst := &Analyst{Client: c, Reader: c, Prober: pods{prober}, Sources: hanging{}}
+	return analyst, rollout.Trial{Rollout: ro, Canary: []corev1.Pod{pod}, Serving: true, Now: now}
+}
+
+// TestSourceThatHangs states that a source that takes questions and does not
+// answer freezes the trial, says so, and is counted from its first silence.
+func TestSourceThatHangs(t *testing.T) {
+	t.Parallel()
+	analyst, trial := newTrial(t, "127.0.0.1", v1alpha1.Check{Name: "errors", Ratio: &v1alpha1.RatioCheck{Total: "requests_total", Bad: `requests_total{code=~"5.."}`}})
+	for range 2 {
+		verdict, err := analyst.Look(t.Context(), trial)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if verdict.Outcome != analysis.Inconclusive || !verdict.Freeze || !strings.Contains(verdict.Message, "prometheus does not answer") {
+			t.Errorf("%s, freeze %t: %s", verdict.Outcome, verdict.Freeze, verdict.Message)
+		}
+		trial.Now = trial.Now.Add(40 * time.Minute)
+	}
+	verdict, err := analyst.Look(t.Context(), trial)
+	if err != nil || !verdict.NeedsPerson {
+		t.Errorf("after 80 minutes of silence no person is asked: %v, %s", err, verdict.Message)
+	}
+}
+
+// TestPodThatHangs states that a pod that takes requests and does not answer
+// fails its probe.
+func TestPodThatHangs(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(server.Close)
+	at := netip.MustParseAddrPort(server.Listener.Addr().String())
+	analyst, trial := newTrial(t, at.Addr().String(), v1alpha1.Check{
+		Name: "health", HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: int32(at.Port()), Path: "/", Timeout: metav1.Duration{Duration: lookLimit + 500*time.Millisecond}}},
+	})
+	var verdict analysis.Verdict
+	for range 2 {
+		var err error
+		if verdict, err = analyst.Look(t.Context(), trial); err != nil {
+			t.Fatal(err)
+		}
+		trial.Now = trial.Now.Add(10 * time.Second)
+	}
+	if verdict.Outcome != analysis.Fail || !strings.Contains(verdict.Message, "no answer within") {
+		t.Errorf("%s: %s", verdict.Outcome, verdict.Message)
+	}
+}
