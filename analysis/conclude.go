@@ -128,11 +128,11 @@ func absentVerdict(spec Spec, check Check, a AbsenceState, v CheckVerdict, now t
 		v.Message = fmt.Sprintf("the source has been away for %s, the step's clock stands: %s", round(since), a.Message)
 		if since >= spec.sourceLimit() {
 			v.Reason = ReasonSourceLimit
-			v.Message = fmt.Sprintf("the source has been away for %s, limit %s: mend it, or skip or abort the step: %s", round(since), spec.sourceLimit(), a.Message)
+			v.Message = fmt.Sprintf("the source has been away for %s, limit %s: mend it, or promote or abort the rollout: %s", round(since), spec.sourceLimit(), a.Message)
 		}
 		return v
 	case BadQuery:
-		v.Reason, v.Message = ReasonBadQuery, "the source refuses the query; correct it: "+a.Message
+		v.Reason, v.Message = ReasonBadQuery, "the source refuses the query: correct it, then delete the AnalysisRun of this trial, which was made with the wrong one: "+a.Message
 		return v
 	case NoSeries:
 		v.Reason, v.Message = ReasonNoSeries, "no series matches; check the selector and that the pods are scraped: "+a.Message

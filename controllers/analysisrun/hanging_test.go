@@ -104,7 +104,7 @@ func TestSourceThatHangs(t *testing.T) {
 		trial.Now = trial.Now.Add(40 * time.Minute)
 	}
 	verdict, err := analyst.Look(t.Context(), trial)
-	if err != nil || !verdict.NeedsPerson {
+	if err != nil || !verdict.NeedsPerson || !strings.Contains(verdict.Message, "promote or abort the rollout") {
 		t.Errorf("after 80 minutes of silence no person is asked: %v, %s", err, verdict.Message)
 	}
 }
@@ -130,4 +130,25 @@ func TestPodThatHangs(t *testing.T) {
 	if verdict.Outcome != analysis.Fail || !strings.Contains(verdict.Message, "no answer within") {
 		t.Errorf("%s: %s", verdict.Outcome, verdict.Message)
 	}
+}
+
+// TestRecordAnew states that a trial is judged by corrected checks once its
+// AnalysisRun, which was made with the wrong ones, is deleted.
+func TestRecordAnew(t *testing.T) {
+	t.Parallel()
+	analyst, trial := newTrial(t, "127.0.0.1", v1alpha1.Check{Name: "wrong", HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: 1}}})
+	if _, err := analyst.Look(t.Context(), trial); err != nil {
+		t.Fatal(err)
+	}
+	if err := analyst.Client.DeleteAllOf(t.Context(), &v1alpha1.AnalysisRun{}, client.InNamespace("default")); err != nil {
+		t.Fatal(err)
+	}
+	trial.Rollout.Spec.Analysis.Checks[0].Name = "right"
+	for range 2 {
+		trial.Now = trial.Now.Add(10 * time.Second)
+		if verdict, err := analyst.Look(t.Context(), trial); err == nil && verdict.Checks[1].Name == "right" {
+			return
+		}
+	}
+	t.Error("the trial is still judged by what its deleted AnalysisRun asked")
 }
