@@ -47,6 +47,14 @@ type Finding struct {
 // no image; see its images.go for the words.
 var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
 
+// passingTroubles are words of a registry, or of the way to it, that is away for
+// a while: it says nothing of the image. A pod that waits for one is held to the
+// limit of unready pods.
+var passingTroubles = []string{
+	"too many requests", "toomanyrequests", "500 internal", "502 bad", "503 service", "504 gateway", "timeout",
+	"deadline exceeded", "connection refused", "connection reset", "no such host", "network is unreachable", "no route to host", "unexpected eof",
+}
+
 // configReasons are the waiting reasons of a container that cannot be made.
 var configReasons = []string{"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 
@@ -57,7 +65,7 @@ func Assess(w Limits, pods []Pod, now time.Time) Finding {
 	f := Finding{At: now, Health: Healthy, Reason: ReasonHealthy}
 	var waiting string
 	for _, p := range sortedPods(pods) {
-		if p.Deleting || p.Phase == "Succeeded" {
+		if p.Deleting || ended(p) {
 			continue
 		}
 		if reason, message := crash(w, p); reason != "" {
@@ -89,19 +97,30 @@ func Assess(w Limits, pods []Pod, now time.Time) Finding {
 	return f
 }
 
+// ended says that a pod ran its course. One whose containers are always
+// restarted does so only where its node ended it: evicted, shut down, preempted
+// or refused it. That says nothing of the revision, and another takes its place.
+func ended(p Pod) bool { return p.Phase == "Succeeded" || p.Phase == "Failed" }
+
 // crash gives the reason for which a pod fails the canary at once.
 func crash(w Limits, p Pod) (reason, message string) {
 	for _, c := range p.Containers {
 		switch {
 		case c.Terminated == "OOMKilled":
 			return ReasonOOMKilled, fmt.Sprintf("container %s of canary pod %s was killed for lack of memory (%d restarts): raise its memory limit or mend the leak", c.Name, p.Name, c.Restarts)
-		case slices.Contains(imageReasons, c.Waiting):
+		case slices.Contains(imageReasons, c.Waiting) && !passing(c.WaitingMessage):
 			return ReasonImagePull, fmt.Sprintf("container %s of canary pod %s has no image: %s%s", c.Name, p.Name, c.Waiting, detail(c.WaitingMessage))
 		case crashes(c) > w.MaxRestarts:
 			return ReasonCrashed, fmt.Sprintf("container %s of canary pod %s crashed %d times, %d accepted (last: %s, exit code %d)", c.Name, p.Name, crashes(c), w.MaxRestarts, orUnknown(c.Terminated), c.ExitCode)
 		}
 	}
 	return "", ""
+}
+
+// passing says whether the kubelet's words are of a trouble that passes.
+func passing(message string) bool {
+	message = strings.ToLower(message)
+	return slices.ContainsFunc(passingTroubles, func(words string) bool { return strings.Contains(message, words) })
 }
 
 // crashes counts a termination that has not been followed by a restart yet.
@@ -129,6 +148,9 @@ func notReady(p Pod, now time.Time) string {
 		return fmt.Sprintf("pod %s is not scheduled%s", p.Name, detail(p.SchedulingMessage))
 	}
 	for _, c := range p.Containers {
+		if slices.Contains(imageReasons, c.Waiting) {
+			return fmt.Sprintf("container %s of pod %s waits for its image: %s%s", c.Name, p.Name, c.Waiting, detail(c.WaitingMessage))
+		}
 		if slices.Contains(configReasons, c.Waiting) {
 			return fmt.Sprintf("container %s of pod %s cannot start: %s%s", c.Name, p.Name, c.Waiting, detail(c.WaitingMessage))
 		}

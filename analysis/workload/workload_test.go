@@ -45,6 +45,12 @@ func TestAssess(t *testing.T) {
 			p.Containers[0].Restarts, p.Containers[0].Terminated = 1, "OOMKilled"
 		})}, workload.Failed, workload.ReasonOOMKilled, "memory"},
 		{"no image", workload.Limits{}, []workload.Pod{pod(unready(0, workload.Container{Waiting: "ErrImagePull", WaitingMessage: "not found"}))}, workload.Failed, workload.ReasonImagePull, "not found"},
+		{"registry away for a while", workload.Limits{}, []workload.Pod{pod(unready(time.Second, workload.Container{Waiting: "ErrImagePull", WaitingMessage: "unexpected status from HEAD request: 429 Too Many Requests"}))}, workload.Waiting, workload.ReasonNotReadyYet, "429 Too Many"},
+		{"registry away for too long", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(unready(time.Minute, workload.Container{Waiting: "ImagePullBackOff", WaitingMessage: "dial tcp: i/o timeout"}))}, workload.Failed, workload.ReasonUnready, "i/o timeout"},
+		{"its node was shut down", workload.Limits{}, []workload.Pod{pod(nil), pod(func(p *workload.Pod) {
+			p.Name, p.Phase, p.ContainersReady = "web-0", "Failed", false
+			p.Containers[0].Terminated, p.Containers[0].ExitCode = "Error", 143
+		})}, workload.Healthy, workload.ReasonHealthy, "1 of 1"},
 		{"no config yet", workload.Limits{}, []workload.Pod{pod(unready(time.Second, workload.Container{Waiting: "CreateContainerConfigError", WaitingMessage: "configmap missing"}))}, workload.Waiting, workload.ReasonNotReadyYet, "configmap missing"},
 		{"not scheduled", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(func(p *workload.Pod) {
 			*p = workload.Pod{Name: "web-1", Phase: "Pending", Created: now.Add(-2 * time.Minute), SchedulingMessage: "0/1 nodes: insufficient cpu"}

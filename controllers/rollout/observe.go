@@ -162,7 +162,9 @@ func (r *Reconciler) podsOf(ctx context.Context, d *appsv1.Deployment, sets []ap
 		return nil, fmt.Errorf("list the pods of Deployment %s/%s: %w", d.Namespace, d.Name, err)
 	}
 	pods := slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
-		ended := pod.DeletionTimestamp != nil || pod.Status.Reason == "Evicted"
+		// One that ended was evicted, or its node was shut down: a crash is
+		// restarted in its pod.
+		ended := pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
 		return ended || !slices.ContainsFunc(sets, func(set appsv1.ReplicaSet) bool { return metav1.IsControlledBy(&pod, &set) })
 	})
 	slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
