@@ -47,7 +47,12 @@ func (r *Reconciler) act(ctx context.Context, s *scope, snapshot environments.Pr
 	case environments.CloseProposal:
 		what, err = "close the pull request", r.close(ctx, s, plan.Reason)
 	case environments.RemoveProposal:
-		what, err = "remove the merged branch", r.remove(ctx, s, snapshot, plan.Reason)
+		if err := r.remove(ctx, s, snapshot, plan.Reason); err != nil {
+			// What is left to tidy keeps nobody from watching the Release.
+			snapshot.Proposal = nil
+			*plan = environments.DecidePromotion(snapshot, s.now)
+			return s.trouble("remove the merged branch", err)
+		}
 	case environments.QuarantineRelease:
 		what, err = "quarantine Release "+s.release.Name, r.quarantine(ctx, s, plan.Images)
 	case environments.Nothing:
@@ -202,9 +207,10 @@ func (r *Reconciler) announce(s *scope) {
 	r.Syncer.Wake(source.URL, source.Branch)
 }
 
-// proposalBranch is the one branch of a Pipeline and Environment.
+// proposalBranch is the one branch of a Pipeline and Environment. Pipelines of
+// one name in several namespaces may share a repository.
 func (s *scope) proposalBranch() string {
-	return "serin/" + s.pipeline.Name + "/" + s.overlay.Name
+	return "serin/" + s.pipeline.Namespace + "/" + s.pipeline.Name + "/" + s.overlay.Name
 }
 
 // propose writes the branch and opens or renews the pull request.

@@ -41,7 +41,7 @@ type Syncer interface {
 	Wake(url, branch string)
 }
 
-// Reconciler reconciles Promotions. Every field is needed.
+// Reconciler reconciles Promotions. Every exported field is needed.
 type Reconciler struct {
 	// Client reads from the caches; Uncached asks the API server.
 	Client   client.Client
@@ -54,6 +54,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Now is the clock.
 	Now func() time.Time
+
+	watched watched
 }
 
 // How soon a Promotion is looked at again.
@@ -86,7 +88,9 @@ type scope struct {
 	tip *overlays.Tip
 	// workloads that the Release changes here, as the overlay renders.
 	workloads []v1alpha1.PromotedWorkload
-	now       time.Time
+	// watched says that the workloads were looked at.
+	watched bool
+	now     time.Time
 }
 
 // Reconcile observes, decides, acts and reports. An object that changed since
@@ -123,6 +127,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) gather(ctx context.Context, name types.NamespacedName) (*scope, error) {
 	s := &scope{promotion: &v1alpha1.Promotion{}, pipeline: &v1alpha1.Pipeline{}, release: &v1alpha1.Release{}, now: r.Now().UTC()}
 	if err := r.Client.Get(ctx, name, s.promotion); err != nil {
+		r.watched.forget(name)
 		return nil, client.IgnoreNotFound(err)
 	}
 	if !s.promotion.DeletionTimestamp.IsZero() {

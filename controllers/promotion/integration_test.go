@@ -256,7 +256,7 @@ func TestIntegrationProtectedRollback(t *testing.T) {
 		return p.Status.PullRequest != nil && p.Status.PullRequest.Purpose == "Rollback", p.Status.Message
 	})
 	w.pull()
-	w.sh("git", "merge", "-q", "--no-edit", "origin/serin/app/dev")
+	w.sh("git", "merge", "-q", "--no-edit", "origin/serin/"+w.namespace+"/app/dev")
 	w.sh("git", "push", "-q", "origin", "HEAD:main")
 	w.phase("dev", "v1.1.0", v1alpha1.PromotionRolledBack)
 }
@@ -375,4 +375,62 @@ func TestIntegrationImageMissing(t *testing.T) {
 	if w.head() != start || len(w.promotions()) != 0 {
 		t.Error("something was promoted")
 	}
+}
+
+// An approval works though the branch has moved since the pull request was
+// written, without a webhook having told of it: the change is written anew upon
+// the newest tip.
+func TestIntegrationApproveAfterTheBranchMoved(t *testing.T) {
+	w := newWorld(t, "dev", "staging")
+	w.start(w.pipelineOf("dev", "staging"))
+	w.push("v1.1.0")
+	p := w.phase("staging", "v1.1.0", v1alpha1.PromotionAwaitingApproval)
+	w.pull()
+	w.file("README.md", "meanwhile\n")
+	w.sh("git", "add", "README.md")
+	w.sh("git", "commit", "-qm", "Write something else")
+	w.sh("git", "push", "-q", "origin", "HEAD:main")
+	w.annotate(&p, environments.NewRequest(environments.Approve, time.Now()))
+	w.phase("staging", "v1.1.0", v1alpha1.PromotionSucceeded)
+	w.pull()
+	if got := w.read("README.md"); got != "meanwhile\n" {
+		t.Errorf("README.md is %q", got)
+	}
+}
+
+// An approval merges what Serin wrote, and nothing that somebody pushed beside it.
+func TestIntegrationForeignCommitIsNotApproved(t *testing.T) {
+	w := newWorld(t, "dev", "staging")
+	w.start(w.pipelineOf("dev", "staging"))
+	w.push("v1.1.0")
+	p := w.phase("staging", "v1.1.0", v1alpha1.PromotionAwaitingApproval)
+	w.pull()
+	main := w.head()
+	w.sh("git", "checkout", "-q", "-B", "proposal", "origin/"+p.Status.PullRequest.Branch)
+	w.file("backdoor", "x\n")
+	w.sh("git", "add", "backdoor")
+	w.sh("git", "commit", "-qm", "Add something")
+	w.sh("git", "push", "-q", "origin", "HEAD:refs/heads/"+p.Status.PullRequest.Branch)
+	w.annotate(&p, environments.NewRequest(environments.Approve, time.Now()))
+	w.eventually("the approval is refused", func() (bool, string) {
+		p := w.phase("staging", "v1.1.0", v1alpha1.PromotionAwaitingApproval)
+		return strings.Contains(p.Status.Message, "not merged for you"), p.Status.Message
+	})
+	if w.head() != main {
+		t.Error("the branch moved")
+	}
+}
+
+// A branch that cannot be removed after its merge keeps nobody from watching the
+// Release.
+func TestIntegrationProposalBranchCannotBeRemoved(t *testing.T) {
+	w := newWorld(t, "dev", "staging")
+	w.start(w.pipelineOf("dev", "staging"))
+	w.push("v1.1.0")
+	p := w.phase("staging", "v1.1.0", v1alpha1.PromotionAwaitingApproval)
+	w.git.Protect(p.Status.PullRequest.Branch)
+	w.pull()
+	w.sh("git", "merge", "-q", "--no-ff", "--no-edit", "origin/"+p.Status.PullRequest.Branch)
+	w.sh("git", "push", "-q", "origin", "HEAD:main")
+	w.phase("staging", "v1.1.0", v1alpha1.PromotionSucceeded)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/internal/convert"
 	"github.com/serin-gitops/serin/controllers/internal/trouble"
@@ -45,6 +47,10 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (environments.Promot
 		snapshot.Proposal, found = proposal, trouble.First(failed, found)
 	}
 	maxAge := s.interval()
+	if s.record.ApprovedBy != "" || snapshot.Request.Verb == environments.Approve {
+		// It is about to be merged: what is merged into is to be known.
+		maxAge = 0
+	}
 	if snapshot.Proposal != nil && snapshot.Proposal.State != environments.ProposalOpen {
 		maxAge = 0
 	}
@@ -56,6 +62,8 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (environments.Promot
 		workloads, failed := r.workloads(ctx, s)
 		snapshot.Workloads, found = workloads, trouble.First(failed, found)
 		snapshot.Sync = r.syncFailure(ctx, s, s.record.Commit)
+		snapshot.Unwatched = r.watched.gap(client.ObjectKeyFromObject(s.promotion), s.record.ClockSince, s.now, patience(s.interval()))
+		s.watched = workloads != nil
 	}
 	return snapshot, found
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/internal/convert"
@@ -31,6 +32,12 @@ func (r *Reconciler) report(ctx context.Context, s *scope, plan environments.Pro
 	}
 	if changed {
 		r.tell(s, next, found)
+	}
+	switch name := client.ObjectKeyFromObject(s.promotion); {
+	case plan.Record.Phase.Ended():
+		r.watched.forget(name)
+	case s.watched:
+		r.watched.note(name, s.now)
 	}
 	if found != nil && found.Err != nil {
 		return ctrl.Result{}, found.Err
