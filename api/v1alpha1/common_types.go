@@ -90,6 +90,8 @@ const (
 	RequestAbort  = "abort"
 	RequestPause  = "pause"
 	RequestResume = "resume"
+	// RequestSkip ends a Rollout's step as soon as the verdict passes.
+	RequestSkip = "skip"
 	// RequestPromote takes a Rollout's canary in full now; on a Pipeline, with
 	// an environment and a Release, it brings that one there.
 	RequestPromote = "promote"

@@ -58,9 +58,6 @@ type ReleaseStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// handledRequest is the last request annotation that was carried out.
-	// +optional
-	HandledRequest string `json:"handledRequest,omitempty"`
 }
 
 // Quarantine is a rejection.

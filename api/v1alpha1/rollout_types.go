@@ -216,25 +216,9 @@ type RolloutStatus struct {
 	// resets counts how often another writer reset the route in this trial.
 	// +optional
 	Resets int32 `json:"resets,omitempty"`
-	// held remembers what Serin changed on the user's objects and must give
-	// back, such as the floor of a HorizontalPodAutoscaler.
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=8
-	// +optional
-	Held []HeldField `json:"held,omitempty"`
 	// handledRequest is the last request annotation that was carried out.
 	// +optional
 	HandledRequest string `json:"handledRequest,omitempty"`
-}
-
-// HeldField is one field of a user's object and what it was before.
-type HeldField struct {
-	// object as kind/name.
-	Object string `json:"object"`
-	// field path.
-	Field string `json:"field"`
-	// was its value.
-	Was string `json:"was"`
 }
 
 // Revision is one pod template of a workload.

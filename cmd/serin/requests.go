@@ -73,6 +73,8 @@ func requestCommands() []*cobra.Command {
 			short: "Stop the clock of a rollout's step; a failure still rolls back"},
 		{use: "resume-rollout ROLLOUT", word: v1alpha1.RequestResume, object: rollout,
 			short: "Let a paused rollout go on, or pass a step that waits for approval"},
+		{use: "skip ROLLOUT", word: v1alpha1.RequestSkip, object: rollout,
+			short: "End the step under way as soon as the verdict passes"},
 		{use: "promote-rollout ROLLOUT", word: v1alpha1.RequestPromote, object: rollout,
 			short: "Take the canary in full now, without the steps that are left"},
 		{use: "retry-rollout ROLLOUT", word: v1alpha1.RequestRetry, object: rollout,
