@@ -69,7 +69,9 @@ func (r *Reconciler) workload(ctx context.Context, wanted v1alpha1.PromotedWorkl
 		return environments.Workload{}, fmt.Errorf("list Rollouts in %s: %w", wanted.Namespace, err)
 	}
 	at := slices.IndexFunc(rollouts.Items, func(ro v1alpha1.Rollout) bool {
-		return ro.Spec.WorkloadRef.Kind == wanted.Kind && ro.Spec.WorkloadRef.Name == wanted.Name
+		// Rollouts of other kinds are refused by their controller: such a workload
+		// rolls by itself, and is judged by its own readiness.
+		return wanted.Kind == "Deployment" && ro.Spec.WorkloadRef.Kind == wanted.Kind && ro.Spec.WorkloadRef.Name == wanted.Name
 	})
 	if at >= 0 {
 		return assessRollout(wanted, is, &rollouts.Items[at]), nil
