@@ -62,7 +62,7 @@ func (r *Reconciler) look(ctx context.Context, s *scope, image v1alpha1.ImageSou
 		return last
 	}
 	host := access.Host(image)
-	if until := r.looks.wait(host); until.After(s.now) {
+	if until := r.looks.wait(host, key); until.After(s.now) {
 		s.sooner(until.Sub(s.now))
 		if !known {
 			last.trouble = &trouble.Trouble{Reason: "RegistryFailed", Message: fmt.Sprintf("registry %s is left alone for a while after an error", host)}
@@ -76,12 +76,12 @@ func (r *Reconciler) look(ctx context.Context, s *scope, image v1alpha1.ImageSou
 		if retried(err) {
 			// Not remembered as an answer: it is asked again when its patience ends.
 			found.at = time.Time{}
-			s.sooner(r.looks.failed(host, patienceOf(err), s.now).Sub(s.now))
+			s.sooner(r.looks.failed(blamed(host, key, err), patienceOf(err), s.now).Sub(s.now))
 		}
 		r.looks.keep(key, found)
 		return found
 	}
-	r.looks.succeeded(host)
+	r.looks.succeeded(host, key)
 	found.artifact, found.reason = choice.Artifact, choice.Reason
 	r.looks.keep(key, found)
 	return found
@@ -91,6 +91,17 @@ func (r *Reconciler) look(ctx context.Context, s *scope, image v1alpha1.ImageSou
 func retried(err error) bool {
 	var secret *access.SecretError
 	return !errors.As(err, &secret) && !errors.Is(err, registry.ErrNotFound) && !errors.Is(err, registry.ErrUnauthorized)
+}
+
+// blamed is who is left alone after an error: the registry where it asks for
+// that, else only this image of this Pipeline. Its trouble may be its own, and
+// is to hold up no other Pipeline.
+func blamed(host, key string, err error) string {
+	var limited *registry.LimitedError
+	if errors.As(err, &limited) {
+		return host
+	}
+	return key
 }
 
 func patienceOf(err error) time.Duration {

@@ -15,7 +15,8 @@ import (
 type looks struct {
 	mu     sync.Mutex
 	images map[string]look
-	hosts  map[string]patience
+	// patient is by registry, or by image of a Pipeline.
+	patient map[string]patience
 }
 
 // look is the last answer about one image of one Pipeline.
@@ -30,16 +31,18 @@ type look struct {
 	trouble  *trouble.Trouble
 }
 
-// patience is for a registry that failed or asked for it.
+// patience is for a registry that asked for it, or an image that failed.
 type patience struct {
 	until    time.Time
 	failures int
 }
 
-// Bounds of the patience with a registry that does not say how long.
+// Bounds of the patience where the registry does not say how long, and of what a
+// registry may ask for.
 const (
 	leastPatience = 2 * time.Second
 	mostPatience  = 5 * time.Minute
+	longestAsked  = time.Hour
 )
 
 func (l *looks) last(key string) (look, bool) {
@@ -67,34 +70,47 @@ func (l *looks) forget(pipeline string) {
 			delete(l.images, key)
 		}
 	}
-}
-
-// wait says until when a registry is left alone.
-func (l *looks) wait(host string) time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.hosts[host].until
-}
-
-// failed leaves a registry alone for as long as it asked for, or twice as long
-// as the last time.
-func (l *looks) failed(host string, asked time.Duration, now time.Time) time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.hosts == nil {
-		l.hosts = map[string]patience{}
+	for name := range l.patient {
+		if strings.HasPrefix(name, pipeline+" ") {
+			delete(l.patient, name)
+		}
 	}
-	p := l.hosts[host]
-	delay := asked
+}
+
+// wait says until when one of these names is left alone.
+func (l *looks) wait(names ...string) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var until time.Time
+	for _, name := range names {
+		if p := l.patient[name]; p.until.After(until) {
+			until = p.until
+		}
+	}
+	return until
+}
+
+// failed leaves a registry or an image alone for as long as it asked for, or
+// twice as long as the last time.
+func (l *looks) failed(name string, asked time.Duration, now time.Time) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.patient == nil {
+		l.patient = map[string]patience{}
+	}
+	p := l.patient[name]
+	delay := min(asked, longestAsked)
 	if delay <= 0 {
 		delay = min(leastPatience<<min(p.failures, 16), mostPatience)
 	}
-	l.hosts[host] = patience{until: now.Add(delay), failures: p.failures + 1}
+	l.patient[name] = patience{until: now.Add(delay), failures: p.failures + 1}
 	return now.Add(delay)
 }
 
-func (l *looks) succeeded(host string) {
+func (l *looks) succeeded(names ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.hosts, host)
+	for _, name := range names {
+		delete(l.patient, name)
+	}
 }
