@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"strings"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/forge"
@@ -38,22 +36,15 @@ func author(source v1alpha1.Source) overlays.Identity {
 // giteaHost reads owner and repository off the URL; the password of the Git
 // credentials is the access token.
 func giteaHost(source v1alpha1.Source, remote overlays.Remote) (forge.Host, error) {
-	address, err := url.Parse(source.URL)
+	options, err := gitea.Locate(source.URL)
 	if err != nil {
 		return nil, fmt.Errorf("source.url: %w", err)
 	}
-	path := strings.Split(strings.TrimSuffix(strings.Trim(address.Path, "/"), ".git"), "/")
-	if len(path) < 2 {
-		return nil, fmt.Errorf("source.url %s: a Gitea repository's address ends with owner/repository", source.URL)
+	options.CA, options.Token = remote.CA, remote.Password
+	if options.Token == "" {
+		options.Token = remote.Bearer
 	}
-	owner, name := path[len(path)-2], path[len(path)-1]
-	base := *address
-	base.User, base.Path, base.RawQuery = nil, "/"+strings.Join(path[:len(path)-2], "/"), ""
-	token := remote.Password
-	if token == "" {
-		token = remote.Bearer
-	}
-	return gitea.New(gitea.Options{URL: strings.TrimSuffix(base.String(), "/"), Owner: owner, Repository: name, Token: token, CA: remote.CA})
+	return gitea.New(options)
 }
 
 // signers makes the signer of commits.

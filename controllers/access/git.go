@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ func (g *Git) Open(ctx context.Context, namespace string, source v1alpha1.Source
 	}
 	repository, err := g.Repositories.Open(ctx, remote)
 	if err != nil {
-		return nil, overlays.Remote{}, fmt.Errorf("open %s: %w", source.URL, err)
+		return nil, overlays.Remote{}, fmt.Errorf("open %s: %w", Shown(source.URL), err)
 	}
 	return repository, remote, nil
 }
@@ -64,10 +65,22 @@ func (g *Git) Tip(ctx context.Context, namespace string, source v1alpha1.Source,
 	}
 	tip, err := repository.Tip(ctx, source.Branch)
 	if err != nil {
-		return overlays.Tip{}, fmt.Errorf("branch %s of %s: %w", source.Branch, source.URL, err)
+		return overlays.Tip{}, fmt.Errorf("branch %s of %s: %w", source.Branch, Shown(source.URL), err)
 	}
 	g.remember(key, remembered{tip: tip, at: now, count: count})
 	return tip, nil
+}
+
+// Shown is a repository's address for people, without what may be a password in
+// it.
+func Shown(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		// The error repeats the address.
+		return "the repository (its address cannot be read)"
+	}
+	parsed.User, parsed.RawQuery = nil, ""
+	return parsed.String()
 }
 
 func (g *Git) recall(key string) (remembered, bool) {
