@@ -5,14 +5,17 @@
 package webhooks
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/golang/groupcache/lru"
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +33,11 @@ const (
 	DefaultRate = 20
 	// DefaultBurst is how many requests of one client address may come at once.
 	DefaultBurst = 200
+	// DefaultBodyTimeout is how long a sender may take over a body.
+	DefaultBodyTimeout = 10 * time.Second
+	// DefaultBodies is how many bodies are taken in at once: with the largest
+	// body it bounds the memory that strangers can take.
+	DefaultBodies = 64
 )
 
 // Outcomes, the label of serin_webhooks_total.
@@ -57,12 +65,17 @@ type Options struct {
 	// Rate (per second) and Burst limit each client address; 0 is the default.
 	Rate  float64
 	Burst int
+	// BodyTimeout and Bodies bound what is taken in; 0 is the default.
+	BodyTimeout time.Duration
+	Bodies      int
 }
 
 // Receiver is an http.Handler for POST Prefix<anything>.
 type Receiver struct {
 	options Options
 	total   *prometheus.CounterVec
+	// bodies has a place for each body that may be taken in at once.
+	bodies chan struct{}
 
 	mu       sync.Mutex
 	limiters *lru.Cache // client address -> *rate.Limiter
@@ -79,7 +92,9 @@ func New(options Options) (*Receiver, error) {
 	if options.Burst <= 0 {
 		options.Burst = DefaultBurst
 	}
-	r := &Receiver{options: options, limiters: lru.New(keptLimiters), total: prometheus.NewCounterVec(prometheus.CounterOpts{
+	options.BodyTimeout = cmp.Or(options.BodyTimeout, DefaultBodyTimeout)
+	options.Bodies = cmp.Or(options.Bodies, DefaultBodies)
+	r := &Receiver{options: options, limiters: lru.New(keptLimiters), bodies: make(chan struct{}, options.Bodies), total: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "serin_webhooks_total",
 		Help: "Webhooks received, by who sent them and what became of them.",
 	}, []string{"source", "outcome"})}
@@ -110,7 +125,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "too many webhooks; try again later", http.StatusTooManyRequests)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
+	body, err := r.body(w, req)
 	if err != nil {
 		r.refuseBody(w, err)
 		return
@@ -125,15 +140,42 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.receive(w, req, scope, body)
 }
 
+// errBusy: as many bodies as may be are being taken in.
+var errBusy = errors.New("too many webhooks at once")
+
+// body takes the body in. That is done before anything is known of the sender,
+// as a signature is over all of it, so time and number are bounded.
+func (r *Receiver) body(w http.ResponseWriter, req *http.Request) ([]byte, error) {
+	select {
+	case r.bodies <- struct{}{}:
+		defer func() { <-r.bodies }()
+	default:
+		return nil, errBusy
+	}
+	// What is not a connection, as in a test, has no time to bound.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.options.BodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, err
+	}
+	return io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
+}
+
 func (r *Receiver) refuseBody(w http.ResponseWriter, err error) {
 	var over *http.MaxBytesError
-	if errors.As(err, &over) {
+	switch {
+	case errors.Is(err, errBusy):
+		r.count(unknownSource, limited)
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, err.Error()+"; try again later", http.StatusServiceUnavailable)
+	case errors.As(err, &over):
 		r.count(unknownSource, tooLarge)
 		http.Error(w, fmt.Sprintf("a webhook has at most %d bytes", maxBody), http.StatusRequestEntityTooLarge)
-		return
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		r.count(unknownSource, malformed)
+		http.Error(w, "the body did not come in time", http.StatusRequestTimeout)
+	default:
+		r.count(unknownSource, malformed)
+		http.Error(w, "the body broke off", http.StatusBadRequest)
 	}
-	r.count(unknownSource, malformed)
-	http.Error(w, "the body broke off", http.StatusBadRequest)
 }
 
 // authenticate finds the scope for which the request is authentic. A token in
