@@ -20,8 +20,8 @@ type Figures struct {
 	// BadToZeroErrors is the time from the first failed response of v1.2.0 to
 	// its last response at all, in seconds, as the people who asked saw it.
 	BadToZeroErrors float64 `json:"bad_to_zero_errors_s"`
-	// BadToZeroCrash is the time from the first crash of a canary pod of v1.4.0
-	// that could be seen to the verdict, in seconds.
+	// BadToZeroCrash is the time from the first crash of a canary pod of v1.4.0,
+	// as the kubelet tells it in whole seconds, to the verdict, in seconds.
 	BadToZeroCrash float64 `json:"bad_to_zero_crash_s"`
 	// FailedStable counts failed requests that no bad release answered, with
 	// those that nobody answered. It must be 0.

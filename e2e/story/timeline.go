@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -83,11 +84,12 @@ func (t *timeline) rollout(ctx context.Context, environment string, silent bool)
 		t.say("%-8s   rollout %s: %s", environment, now, r.Status.Message)
 	}
 	if environment == "dev" && r.Status.Canary != nil && isV4(r.Status.Canary.Images) && r.Status.Verdict == "Fail" {
-		t.set(&t.judged)
+		t.set(&t.judged, time.Now())
 	}
 }
 
-// pods notes when the first crash of a canary pod of v1.4.0 can be seen.
+// pods notes when the first canary pod of v1.4.0 crashed, by the kubelet's word
+// (which knows whole seconds).
 func (t *timeline) pods(ctx context.Context) {
 	var pods corev1.PodList
 	if t.w.Client.List(ctx, &pods, client.InNamespace(world.NamespaceOf("dev")), client.MatchingLabels{v1alpha1.LabelArm: "canary"}) != nil {
@@ -95,19 +97,20 @@ func (t *timeline) pods(ctx context.Context) {
 	}
 	for _, pod := range pods.Items {
 		for _, status := range pod.Status.ContainerStatuses {
-			ended := status.State.Terminated != nil || status.LastTerminationState.Terminated != nil
-			if ended && isV4([]string{pod.Spec.Containers[0].Image}) {
-				t.set(&t.crashed)
+			ended := cmp.Or(status.LastTerminationState.Terminated, status.State.Terminated)
+			if ended != nil && isV4([]string{pod.Spec.Containers[0].Image}) {
+				t.set(&t.crashed, ended.FinishedAt.Time)
 			}
 		}
 	}
 }
 
-func (t *timeline) set(at *time.Time) {
+// set keeps the first time.
+func (t *timeline) set(at *time.Time, now time.Time) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	if at.IsZero() {
-		*at = time.Now()
+		*at = now
 	}
 }
 
