@@ -36,6 +36,13 @@ type Analysis struct {
 	// +kubebuilder:default="30m"
 	// +optional
 	FreezeLimit metav1.Duration `json:"freezeLimit,omitzero"`
+	// history is how many AnalysisRuns of this Rollout are kept; the oldest go
+	// first.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=10
+	// +optional
+	History int32 `json:"history,omitempty"`
 }
 
 // MetricSource is a server with the Prometheus API.
@@ -54,10 +61,23 @@ type MetricSource struct {
 	Headers map[string]string `json:"headers,omitempty"`
 }
 
+// Kinds of template.
+const (
+	// KindAnalysisTemplate is in the namespace of the Rollout.
+	KindAnalysisTemplate = "AnalysisTemplate"
+	// KindClusterAnalysisTemplate is there for all namespaces.
+	KindClusterAnalysisTemplate = "ClusterAnalysisTemplate"
+)
+
 // TemplateReference uses the checks of an AnalysisTemplate of the same
-// namespace.
+// namespace, or of a ClusterAnalysisTemplate.
 type TemplateReference struct {
-	// name of the AnalysisTemplate.
+	// kind of the template.
+	// +kubebuilder:validation:Enum=AnalysisTemplate;ClusterAnalysisTemplate
+	// +kubebuilder:default=AnalysisTemplate
+	// +optional
+	Kind string `json:"kind,omitempty"`
+	// name of the template.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
@@ -346,6 +366,30 @@ type AnalysisTemplateList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
 	Items           []AnalysisTemplate `json:"items"`
+}
+
+// ClusterAnalysisTemplate is a reusable set of checks with parameters, for the
+// Rollouts of all namespaces.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,shortName=cat,categories=serin
+// +kubebuilder:printcolumn:name="Checks",type=string,JSONPath=`.spec.checks[*].name`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ClusterAnalysisTemplate struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the set of checks.
+	Spec AnalysisTemplateSpec `json:"spec"`
+}
+
+// ClusterAnalysisTemplateList is a list of ClusterAnalysisTemplates.
+//
+// +kubebuilder:object:root=true
+type ClusterAnalysisTemplateList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ClusterAnalysisTemplate `json:"items"`
 }
 
 // AnalysisRunSpec says what is recorded.

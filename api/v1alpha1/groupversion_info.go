@@ -22,6 +22,7 @@ var (
 			&Promotion{}, &PromotionList{},
 			&Rollout{}, &RolloutList{},
 			&AnalysisTemplate{}, &AnalysisTemplateList{},
+			&ClusterAnalysisTemplate{}, &ClusterAnalysisTemplateList{},
 			&AnalysisRun{}, &AnalysisRunList{},
 		)
 		metav1.AddToGroupVersion(scheme, GroupVersion)

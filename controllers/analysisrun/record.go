@@ -1,6 +1,7 @@
 package analysisrun
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 )
 
 const (
-	// kept is how many AnalysisRuns of a Rollout are kept.
+	// kept is how many AnalysisRuns of a Rollout are kept where it does not say.
 	kept = 10
 	// Learnt is how far back stable's bursts are looked at before a trial.
 	Learnt = 30 * time.Minute
@@ -146,22 +147,32 @@ func (a *Analyst) create(ctx context.Context, trial rollout.Trial, name string) 
 	return run, nil
 }
 
-// template reads AnalysisTemplates of a namespace.
+// template reads the templates that a Rollout of a namespace refers to.
 func (a *Analyst) template(ctx context.Context, namespace string) checks.Template {
-	return func(name string) (v1alpha1.AnalysisTemplateSpec, error) {
+	return func(ref v1alpha1.TemplateReference) (v1alpha1.AnalysisTemplateSpec, error) {
+		if ref.Kind == v1alpha1.KindClusterAnalysisTemplate {
+			var template v1alpha1.ClusterAnalysisTemplate
+			err := a.Client.Get(ctx, client.ObjectKey{Name: ref.Name}, &template)
+			return template.Spec, err
+		}
 		var template v1alpha1.AnalysisTemplate
-		err := a.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &template)
+		err := a.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, &template)
 		return template.Spec, err
 	}
 }
 
+// prune deletes the AnalysisRuns beyond those that are kept, the oldest first.
 func (a *Analyst) prune(ctx context.Context, ro *v1alpha1.Rollout) error {
 	var list v1alpha1.AnalysisRunList
 	if err := a.Reader.List(ctx, &list, client.InNamespace(ro.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: ro.Name}); err != nil {
 		return err
 	}
-	slices.SortFunc(list.Items, func(a, b v1alpha1.AnalysisRun) int { return int(b.Spec.Trial - a.Spec.Trial) })
-	for i := kept; i < len(list.Items); i++ {
+	slices.SortFunc(list.Items, func(a, b v1alpha1.AnalysisRun) int { return cmp.Compare(b.Spec.Trial, a.Spec.Trial) })
+	keep := int(ro.Spec.Analysis.History)
+	if keep <= 0 {
+		keep = kept
+	}
+	for i := keep; i < len(list.Items); i++ {
 		if err := a.Client.Delete(ctx, &list.Items[i]); client.IgnoreNotFound(err) != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ type analysisFiles struct {
 
 func (f *analysisFiles) flags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&f.rollouts, "file", "f", nil, "a file with the Rollout; - is the standard input")
-	cmd.Flags().StringArrayVar(&f.templates, "template", nil, "a file with AnalysisTemplates that the Rollout uses, beside those in --file")
+	cmd.Flags().StringArrayVar(&f.templates, "template", nil, "a file with AnalysisTemplates or ClusterAnalysisTemplates that the Rollout uses, beside those in --file")
 	_ = cmd.MarkFlagRequired("file") // the flag is defined above
 }
 
@@ -121,13 +121,22 @@ func (t tried) deadline() time.Duration {
 type documents struct {
 	rollouts  []v1alpha1.Rollout
 	templates []v1alpha1.AnalysisTemplate
+	cluster   []v1alpha1.ClusterAnalysisTemplate
 	runs      []v1alpha1.AnalysisRun
 }
 
-func (d *documents) template(name string) (v1alpha1.AnalysisTemplateSpec, error) {
-	for _, t := range d.templates {
-		if t.Name == name {
-			return t.Spec, nil
+func (d *documents) template(ref v1alpha1.TemplateReference) (v1alpha1.AnalysisTemplateSpec, error) {
+	if ref.Kind == v1alpha1.KindClusterAnalysisTemplate {
+		for _, t := range d.cluster {
+			if t.Name == ref.Name {
+				return t.Spec, nil
+			}
+		}
+	} else {
+		for _, t := range d.templates {
+			if t.Name == ref.Name {
+				return t.Spec, nil
+			}
 		}
 	}
 	return v1alpha1.AnalysisTemplateSpec{}, errors.New("it is in none of the files: give it with --template")
@@ -175,8 +184,10 @@ func (d *documents) add(text []byte) error {
 	switch meta.Kind {
 	case "Rollout":
 		return decode(text, &d.rollouts)
-	case "AnalysisTemplate":
+	case v1alpha1.KindAnalysisTemplate:
 		return decode(text, &d.templates)
+	case v1alpha1.KindClusterAnalysisTemplate:
+		return decode(text, &d.cluster)
 	case "AnalysisRun":
 		return decode(text, &d.runs)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,23 @@ func TestSimulate(t *testing.T) {
 			}
 			golden(t, "simulate-"+scenario+".txt", out)
 		})
+	}
+}
+
+// TestClusterTemplate takes the check of a ClusterAnalysisTemplate, which an
+// AnalysisTemplate of its name is not.
+func TestClusterTemplate(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rollout.yaml")
+	const text = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec:\n  workloadRef: {kind: Deployment, name: web}\n" +
+		"  analysis: {templates: [{kind: ClusterAnalysisTemplate, name: %s}]}\n"
+	write(t, file, fmt.Sprintf(text, "shared"))
+	out, err := serin(t, "simulate", "-f", file, "--template", "testdata/cluster-template.yaml", "--runs", "1")
+	if err != nil || !strings.Contains(out, "check shared-errors") {
+		t.Errorf("%v; want the check shared-errors tried:\n%s", err, out)
+	}
+	write(t, file, fmt.Sprintf(text, "red"))
+	if _, err := serin(t, "simulate", "-f", file, "--template", "testdata/template.yaml"); err == nil || !strings.Contains(err.Error(), "ClusterAnalysisTemplate red: it is in none") {
+		t.Errorf("error %v, want one that names the missing ClusterAnalysisTemplate", err)
 	}
 }
 

@@ -20,21 +20,22 @@ const defaultInterval = 2 * time.Second
 // Workload names the check that is always asked, and first.
 const Workload = "workload"
 
-// Template gives the AnalysisTemplate that a Rollout refers to by name.
-type Template func(name string) (v1alpha1.AnalysisTemplateSpec, error)
+// Template gives the AnalysisTemplate or ClusterAnalysisTemplate that a Rollout
+// refers to.
+type Template func(ref v1alpha1.TemplateReference) (v1alpha1.AnalysisTemplateSpec, error)
 
 // Resolve gives a Rollout's checks, those of its templates filled in. The error
 // names the template or the check that must be mended.
 func Resolve(ro *v1alpha1.Rollout, template Template) ([]v1alpha1.Check, error) {
 	checks := append([]v1alpha1.Check(nil), ro.Spec.Analysis.Checks...)
 	for _, ref := range ro.Spec.Analysis.Templates {
-		spec, err := template(ref.Name)
+		spec, err := template(ref)
 		if err != nil {
-			return nil, fmt.Errorf("analysis.templates: AnalysisTemplate %s/%s: %w", ro.Namespace, ref.Name, err)
+			return nil, fmt.Errorf("analysis.templates: %s: %w", templateName(ro, ref), err)
 		}
 		filled, err := Fill(spec, ref.Args)
 		if err != nil {
-			return nil, fmt.Errorf("analysis.templates: AnalysisTemplate %s/%s: %w", ro.Namespace, ref.Name, err)
+			return nil, fmt.Errorf("analysis.templates: %s: %w", templateName(ro, ref), err)
 		}
 		checks = append(checks, filled...)
 	}
@@ -46,6 +47,14 @@ func Resolve(ro *v1alpha1.Rollout, template Template) ([]v1alpha1.Check, error) 
 		seen[check.Name] = true
 	}
 	return checks, nil
+}
+
+// templateName says which template is meant.
+func templateName(ro *v1alpha1.Rollout, ref v1alpha1.TemplateReference) string {
+	if ref.Kind == v1alpha1.KindClusterAnalysisTemplate {
+		return ref.Kind + " " + ref.Name
+	}
+	return v1alpha1.KindAnalysisTemplate + " " + ro.Namespace + "/" + ref.Name
 }
 
 // Fill puts arguments in the place of a template's parameters. What is named
