@@ -184,7 +184,7 @@ func decode(t *testing.T, page, document string) {
 	}
 	into, known := map[string]client.Object{
 		"Pipeline": &v1alpha1.Pipeline{}, "Release": &v1alpha1.Release{}, "Promotion": &v1alpha1.Promotion{},
-		"Rollout": &v1alpha1.Rollout{}, "AnalysisTemplate": &v1alpha1.AnalysisTemplate{}, "AnalysisRun": &v1alpha1.AnalysisRun{},
+		"Rollout": &v1alpha1.Rollout{}, "AnalysisTemplate": &v1alpha1.AnalysisTemplate{}, "ClusterAnalysisTemplate": &v1alpha1.ClusterAnalysisTemplate{}, "AnalysisRun": &v1alpha1.AnalysisRun{},
 	}[kind.Kind]
 	if !known {
 		t.Errorf("%s: an example is of kind %q, which is none of ours", page, kind.Kind)

@@ -23,6 +23,7 @@ var kinds = []struct{ plural, says string }{
 	{"promotions", "Made by Serin; see [pipeline.md](pipeline.md)."},
 	{"rollouts", "Explained in [rollout.md](rollout.md)."},
 	{"analysistemplates", "Explained in [analysis.md](analysis.md)."},
+	{"clusteranalysistemplates", "Explained in [analysis.md](analysis.md)."},
 	{"analysisruns", "Made by Serin; see [analysis.md](analysis.md)."},
 }
 
