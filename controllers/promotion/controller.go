@@ -116,6 +116,10 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			return ctrl.Result{RequeueAfter: soon}, err
 		}
 		if failed := r.act(ctx, s, snapshot, &plan); failed != nil {
+			if apierrors.IsConflict(failed.Err) {
+				// Somebody else wrote the same object: no news for people.
+				return ctrl.Result{}, failed.Err
+			}
 			trouble = failed
 		}
 	}

@@ -77,8 +77,10 @@ type world struct {
 	broken atomic.Int32
 	// lists counts how often the registry was asked for tags.
 	lists atomic.Int32
-	hub   *hints.Hub
-	sync  *syncer.Syncer
+	// conflicts that the promotion controller meets next at Releases.
+	conflicts atomic.Int32
+	hub       *hints.Hub
+	sync      *syncer.Syncer
 }
 
 func kubeconfig(t *testing.T) *rest.Config {
@@ -251,7 +253,7 @@ func (w *world) run(config *rest.Config, scheme *runtime.Scheme, environments []
 		w.t.Fatal(err)
 	}
 	if err := (&promotion.Reconciler{
-		Client: mgr.GetClient(), Uncached: mgr.GetAPIReader(), Git: git, Hosts: branchHosts{}, Signers: noSigners{}, Syncer: w.sync,
+		Client: contended{mgr.GetClient(), &w.conflicts}, Uncached: mgr.GetAPIReader(), Git: git, Hosts: branchHosts{}, Signers: noSigners{}, Syncer: w.sync,
 		Hints: w.hub, Recorder: mgr.GetEventRecorder("promotion"), Now: time.Now,
 	}).SetupWithManager(ctx, mgr, options); err != nil {
 		w.t.Fatal(err)
