@@ -59,6 +59,16 @@ func (i Image) Short() string {
 	return s
 }
 
+// ShortReference is Short of an image reference; a text that is none stays as
+// it is.
+func ShortReference(reference string) string {
+	image, err := ParseImage(reference)
+	if err != nil {
+		return reference
+	}
+	return image.Short()
+}
+
 // Same says whether both name the same content: the same repository and, where
 // both digests are known, the same digest, else the same tag.
 func (i Image) Same(o Image) bool {

@@ -133,7 +133,7 @@ func (s *scope) summary(reports []v1alpha1.EnvironmentStatus) string {
 		case e.Phase != "" && !environments.Phase(e.Phase).Ended():
 			text += fmt.Sprintf(" (%s: %s)", s.tagsOf(e.Promotion), words[e.Phase])
 		case e.Waiting != "":
-			text += " (" + e.Waiting + ")"
+			text += " (" + s.byTags(e.Waiting) + ")"
 		}
 		texts = append(texts, text)
 	}
@@ -141,6 +141,17 @@ func (s *scope) summary(reports []v1alpha1.EnvironmentStatus) string {
 		texts = append([]string{"suspended"}, texts...)
 	}
 	return strings.Join(texts, ", ")
+}
+
+// byTags shortens a text that begins with a Release's name: its tags name it
+// for people.
+func (s *scope) byTags(text string) string {
+	for _, release := range s.releases {
+		if rest, found := strings.CutPrefix(text, "Release "+release.Name+": "); found {
+			return convert.Release(release).Tags() + ": " + rest
+		}
+	}
+	return text
 }
 
 func tags(refs []v1alpha1.ImageReference) string {

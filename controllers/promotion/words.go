@@ -21,6 +21,8 @@ type message struct {
 const (
 	maxReason = 500
 	maxDiff   = 40000
+	// maxDetail bounds what the kubelet says of a pod within a message.
+	maxDetail = 200
 )
 
 // short is an image for a headline: its last name and tag.
@@ -79,12 +81,18 @@ func (s *scope) rollsBack(images []environments.Image) message {
 
 // oneLine makes text fit for a trailer.
 func oneLine(text string) string {
-	line := strings.Join(strings.Fields(text), " ")
-	if len(line) > maxReason {
-		line = strings.ToValidUTF8(line[:maxReason], "") + "..."
-	}
+	line := shortened(text, maxReason)
 	if line == "" {
 		return "failed"
+	}
+	return line
+}
+
+// shortened is text on one line, of at most limit bytes and three dots.
+func shortened(text string, limit int) string {
+	line := strings.Join(strings.Fields(text), " ")
+	if len(line) > limit {
+		line = strings.ToValidUTF8(line[:limit], "") + "..."
 	}
 	return line
 }

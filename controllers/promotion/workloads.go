@@ -172,6 +172,15 @@ func replicas(n *int32) int32 {
 	return *n
 }
 
+// briefly names images for people.
+func briefly(references []string) string {
+	names := make([]string, 0, len(references))
+	for _, reference := range references {
+		names = append(names, environments.ShortReference(reference))
+	}
+	return strings.Join(names, ", ")
+}
+
 func title(w v1alpha1.PromotedWorkload) string { return w.Kind + " " + w.Namespace + "/" + w.Name }
 
 // carries says whether a pod's containers run all the images.
@@ -198,7 +207,7 @@ func assess(wanted v1alpha1.PromotedWorkload, is live, pods []corev1.Pod) enviro
 	case !is.found:
 		workload.State, workload.Message = environments.WorkloadStale, "is not in the cluster"
 	case !carries(is.template.Spec, wanted.Images):
-		workload.State, workload.Message = environments.WorkloadStale, "does not name "+strings.Join(wanted.Images, ", ")+" yet"
+		workload.State, workload.Message = environments.WorkloadStale, "does not name "+briefly(wanted.Images)+" yet"
 	case is.settled:
 		workload.State, workload.Message = environments.WorkloadReady, is.progress
 	case is.failure != "":
@@ -226,7 +235,7 @@ func failedPod(pods []corev1.Pod, wanted []string) string {
 		}
 		for _, container := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 			if waiting := container.State.Waiting; waiting != nil && slices.Contains(hopeless, waiting.Reason) {
-				return fmt.Sprintf("pod %s, container %s: %s: %s%s", pod.Name, container.Name, waiting.Reason, waiting.Message, lastExit(container))
+				return fmt.Sprintf("pod %s, container %s: %s: %s%s", pod.Name, container.Name, waiting.Reason, shortened(waiting.Message, maxDetail), lastExit(container))
 			}
 		}
 	}
@@ -252,7 +261,7 @@ func assessRollout(wanted v1alpha1.PromotedWorkload, is live, rollout *v1alpha1.
 	}
 	if !is.found || !carries(is.template.Spec, wanted.Images) {
 		workload.State = environments.WorkloadStale
-		workload.Message = "does not name " + strings.Join(wanted.Images, ", ") + " yet"
+		workload.Message = "does not name " + briefly(wanted.Images) + " yet"
 		return workload
 	}
 	workload.Stopped = status.ClockStopped != "" || status.Phase == v1alpha1.RolloutPaused

@@ -106,6 +106,18 @@ func TestAssessRollout(t *testing.T) {
 	}
 }
 
+func TestMessagesAreBrief(t *testing.T) {
+	stale := assess(wanted, deployment("registry.test/app:v1", func(*appsv1.Deployment) {}), nil)
+	if stale.Message != "does not name app:v2@012345678901 yet" {
+		t.Errorf("message %q", stale.Message)
+	}
+	talkative := pod(wanted.Images[0], "ImagePullBackOff")
+	talkative.Status.ContainerStatuses[0].State.Waiting.Message = strings.Repeat("failed to pull\n", 100)
+	if got := failedPod([]corev1.Pod{talkative}, wanted.Images); len(got) > 2*maxDetail || strings.Contains(got, "\n") {
+		t.Errorf("%d bytes: %q", len(got), got)
+	}
+}
+
 func TestStatefulSetAndDaemonSet(t *testing.T) {
 	two := int32(2)
 	s := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: &two}}

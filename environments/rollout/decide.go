@@ -212,18 +212,9 @@ func nameOf(r Revision) string {
 	case 0:
 		return "revision " + r.TemplateHash
 	case 1:
-		return short(r.Images[0])
+		return environments.ShortReference(r.Images[0])
 	}
-	return fmt.Sprintf("%s and %d more", short(r.Images[0]), len(r.Images)-1)
-}
-
-// short is an image reference for people; what is none stays as it is.
-func short(reference string) string {
-	image, err := environments.ParseImage(reference)
-	if err != nil {
-		return reference
-	}
-	return image.Short()
+	return fmt.Sprintf("%s and %d more", environments.ShortReference(r.Images[0]), len(r.Images)-1)
 }
 
 func (r Request) by() string {
