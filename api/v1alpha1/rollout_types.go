@@ -247,6 +247,7 @@ type Revision struct {
 // +kubebuilder:printcolumn:name="Verdict",type=string,JSONPath=`.status.verdict`
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.phase) || oldSelf.status.phase in ['Healthy', 'RolledBack'] || (has(self.spec.traffic) == has(oldSelf.spec.traffic) && (!has(self.spec.traffic) || self.spec.traffic == oldSelf.spec.traffic))",message="spec.traffic cannot change while a trial is under way, because the canary's share would stay behind in the old route: wait for its end, or abort it"
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52",message="the name of a Rollout has at most 52 characters, so that its trials' names are valid labels"
 type Rollout struct {
 	metav1.TypeMeta   `json:",inline"`
