@@ -134,6 +134,16 @@ func progressFailure(d *appsv1.Deployment) string {
 	return ""
 }
 
+// refused is why the API server takes no more pods of a Deployment.
+func refused(d *appsv1.Deployment) string {
+	for _, c := range d.Status.Conditions {
+		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+			return c.Message
+		}
+	}
+	return ""
+}
+
 func (r *Reconciler) replicaSetsOf(ctx context.Context, d *appsv1.Deployment) ([]appsv1.ReplicaSet, error) {
 	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
 	if err != nil {
@@ -192,6 +202,7 @@ func (r *Reconciler) observeCanary(ctx context.Context, s *scene) error {
 	c := rollout.Canary{
 		Exists: true, Deleting: d.DeletionTimestamp != nil,
 		TemplateHash: d.Annotations[v1alpha1.AnnotationTemplate], Replicas: countOf(d.Spec.Replicas),
+		Refused: refused(&d),
 	}
 	for _, pod := range s.canaryPods {
 		c.Pods = append(c.Pods, rollout.Pod{

@@ -13,6 +13,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -247,4 +248,33 @@ func TestIntegrationAutoscalerKeepsStable(t *testing.T) {
 	e.until("the floor is given back", func() (bool, string) { return floor() == 1, fmt.Sprint(floor()) })
 	e.phase(v1alpha1.RolloutHealthy)
 	e.atRest()
+}
+
+// TestIntegrationQuotaIsSaid states that a canary whose pods a quota refuses
+// says so, and is not held against the revision.
+func TestIntegrationQuotaIsSaid(t *testing.T) {
+	e := setup(t)
+	e.deploy(1)
+	quota := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: "tight"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}},
+	}
+	if err := e.client.Create(t.Context(), quota); err != nil {
+		t.Fatal(err)
+	}
+	e.until("the quota counts", func() (bool, string) {
+		var now corev1.ResourceQuota
+		if err := e.client.Get(t.Context(), client.ObjectKeyFromObject(quota), &now); err != nil {
+			t.Fatal(err)
+		}
+		used := now.Status.Used[corev1.ResourcePods]
+		return used.Value() == 1, used.String()
+	})
+	e.start()
+	e.adopt(nil)
+	e.revise(corev1.EnvVar{Name: "REVISION", Value: "2"})
+	e.until("the quota is named", func() (bool, string) {
+		ro := e.rollout()
+		return ro.Status.Phase == v1alpha1.RolloutStarting && strings.Contains(ro.Status.Message, "exceeded quota"), ro.Status.Message
+	})
 }

@@ -106,6 +106,9 @@ type Canary struct {
 	Replicas int32
 	// Pods in order of their names; those on their way out are left out.
 	Pods []Pod
+	// Refused is why the API server takes no more of its pods, such as a quota;
+	// empty where it does.
+	Refused string
 }
 
 // Pod is one pod of the canary.

@@ -143,6 +143,9 @@ func (d *decision) reach(step Step) (Plan, bool) {
 	case d.Canary.Replicas < need:
 		d.say("step %s: the canary grows to %d pods", d.step(), need)
 		return d.do(Action{Do: ScaleCanary, Replicas: need, Reason: fmt.Sprintf("step %s at %s needs them", d.step(), step.Weight)}), true
+	case int32(len(d.Canary.Pods)) < need && d.Canary.Refused != "":
+		d.say("step %s: %d of %d canary pods are there, no more can be made: %s", d.step(), len(d.Canary.Pods), need, d.Canary.Refused)
+		return d.wait(), true
 	case d.Canary.up() < need:
 		d.say("step %s: %d of %d canary pods are up. %s", d.step(), d.Canary.up(), need, d.Verdict.Message)
 		return d.wait(), true
