@@ -12,19 +12,19 @@ import (
 const lockPath = "/run/serin-world.lock"
 
 // lock keeps two processes from clearing each other's world. The system lets go
-// of it when the process ends, however it ends.
-var lock = sync.OnceValue(func() error {
+// of it when the process ends, however it ends; until then the file stays open,
+// and locked, since its value is kept.
+var lock = sync.OnceValues(func() (*os.File, error) {
 	file, err := os.OpenFile(lockPath, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("world: %w", err)
+		return nil, fmt.Errorf("world: %w", err)
 	}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return errors.New("world: another demo or scenario runs on this machine; wait for it or end it")
+	if err == nil {
+		return file, nil
 	}
-	// The file stays open, and locked, as long as the process lives.
-	held = file
-	return err
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = errors.New("another demo or scenario runs on this machine; wait for it or end it")
+	}
+	return nil, errors.Join(fmt.Errorf("world: lock %s: %w", lockPath, err), file.Close())
 })
-
-var held *os.File

@@ -77,7 +77,7 @@ func Start(ctx context.Context, options Options) (*World, error) {
 	if options.Progress == nil {
 		options.Progress = io.Discard
 	}
-	if err := lock(); err != nil {
+	if _, err := lock(); err != nil {
 		return nil, err
 	}
 	root, err := images.Root()
