@@ -255,7 +255,7 @@ func (r *Reconciler) observeRoute(ctx context.Context, s *scene) error {
 	switch {
 	case errors.Is(err, traffic.ErrNotFound):
 		// A route that is not there sends nothing to anybody.
-		s.snapshot.Route = rollout.Route{Released: true, Message: err.Error()}
+		s.snapshot.Route = rollout.Route{Missing: true, Released: true, Message: err.Error()}
 	case err != nil:
 		s.snapshot.Route = rollout.Route{Unknown: err.Error()}
 	default:

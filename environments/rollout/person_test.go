@@ -147,3 +147,22 @@ func TestBakeCanBeEnded(t *testing.T) {
 		t.Errorf("a failing bake that is promoted is %s", plan.Status.Phase)
 	}
 }
+
+// TestRouteIsMissedBeforeTrial states that a route that is not there, or cannot
+// be read, is said at rest, and not only by a trial that waits for it.
+func TestRouteIsMissedBeforeTrial(t *testing.T) {
+	w := calmWorld(t, routed(), good, Healthy)
+	for want, route := range map[Health]Route{
+		Stuck:   {Missing: true, Released: true, Message: "there is no HTTPRoute"},
+		Working: {Unknown: "the API server is away"},
+		Good:    {Released: true, Reached: true},
+	} {
+		s := w.snapshot()
+		s.Route, s.Workload.Wanted, s.Workload.RolledOut = route, s.Workload.Running, true
+		s.Workload.Held, s.Workload.Paused = false, false
+		plan := Decide(s, w.now)
+		if plan.Health != want || !strings.Contains(plan.Status.Message, route.Message+route.Unknown) || plan.Status.Phase != Healthy {
+			t.Errorf("%s, %s, want %s: %s", plan.Status.Phase, plan.Health, want, plan.Status.Message)
+		}
+	}
+}

@@ -135,6 +135,19 @@ func (d *decision) serves() Plan {
 	d.next.Stable = d.Workload.Running
 	d.next.enter(Healthy, d.now)
 	d.next.Weight, d.next.ClockStopped = 0, ""
+	return d.served()
+}
+
+// served says that all is well, unless the next trial could not move traffic.
+func (d *decision) served() Plan {
+	switch {
+	case d.Spec.Routed && d.Route.Unknown != "":
+		d.say("%s runs %s, and its route cannot be read: %s", d.Spec.Workload, nameOf(d.next.Stable), d.Route.Unknown)
+		return d.wait()
+	case d.Spec.Routed && d.Route.Missing:
+		d.say("%s runs %s, and a trial could not move its traffic: %s", d.Spec.Workload, nameOf(d.next.Stable), d.Route.Message)
+		return d.rest(Stuck, "RouteMissing")
+	}
 	d.say("%s runs %s", d.Spec.Workload, nameOf(d.next.Stable))
 	return d.rest(Good, string(Healthy))
 }

@@ -133,7 +133,10 @@ type Services struct {
 // Route is what the router sees.
 type Route struct {
 	// Unknown says why it could not be read; the other fields mean nothing then.
-	Unknown  string
+	Unknown string
+	// Missing says that it, or its rule for the workload's Service, is not
+	// there; Message says what to do.
+	Missing  bool
 	Weight   environments.Weight
 	Reached  bool
 	Released bool
