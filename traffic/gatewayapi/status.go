@@ -76,7 +76,7 @@ func or[T any](value *T, absent T) T {
 func lastWriter(own string, entries []metav1.ManagedFieldsEntry) string {
 	var last metav1.ManagedFieldsEntry
 	for _, entry := range entries {
-		if entry.Manager == own || entry.Subresource != "" || entry.FieldsV1 == nil || !strings.Contains(string(entry.FieldsV1.Raw), `"f:spec"`) {
+		if entry.Manager == own || entry.Subresource != "" || entry.FieldsV1 == nil || !strings.Contains(entry.FieldsV1.GetRawString(), `"f:spec"`) {
 			continue
 		}
 		if last.Time == nil || last.Time.Before(entry.Time) {
