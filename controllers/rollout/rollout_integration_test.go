@@ -278,3 +278,21 @@ func TestIntegrationQuotaIsSaid(t *testing.T) {
 		return ro.Status.Phase == v1alpha1.RolloutStarting && strings.Contains(ro.Status.Message, "exceeded quota"), ro.Status.Message
 	})
 }
+
+// TestIntegrationReplacedWorkloadIsHeld states that a new revision is tried also
+// where its manifest replaces the whole object, and with it Serin's label.
+func TestIntegrationReplacedWorkloadIsHeld(t *testing.T) {
+	e := setup(t)
+	e.deploy(1)
+	e.start()
+	e.adopt(func(spec *v1alpha1.RolloutSpec) { spec.Steps[0].Duration = &metav1.Duration{Duration: time.Hour} })
+	e.update(func() client.Object { return e.workload() }, func(object client.Object) {
+		object.SetLabels(nil)
+		object.SetAnnotations(nil)
+		object.(*appsv1.Deployment).Spec.Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "REVISION", Value: "2"}}
+	})
+	e.until("its canary starts", func() (bool, string) {
+		ro := e.rollout()
+		return ro.Status.Trial == 1 && len(e.pods(true)) > 0, string(ro.Status.Phase) + ": " + ro.Status.Message
+	})
+}
