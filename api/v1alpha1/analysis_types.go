@@ -157,11 +157,11 @@ type RatioCheck struct {
 	Arms *Arms `json:"arms,omitempty"`
 	// objective is the share of bad requests, such as "0.01", above which the
 	// canary fails whatever stable does, and below which it is good enough.
-	// +kubebuilder:validation:Pattern=`^0(\.[0-9]{1,6})?$`
+	// +kubebuilder:validation:Pattern=`^(0(\.[0-9]{1,6})?|\$\{[a-zA-Z][a-zA-Z0-9]*\})$`
 	// +optional
 	Objective string `json:"objective,omitempty"`
 	// tolerated is how many times stable's ratio the canary's may be.
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,3})?$`
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,3}(\.[0-9]{1,3})?|\$\{[a-zA-Z][a-zA-Z0-9]*\})$`
 	// +kubebuilder:default="1"
 	// +optional
 	Tolerated string `json:"tolerated,omitempty"`
@@ -189,17 +189,17 @@ type LatencyCheck struct {
 	// +kubebuilder:validation:MaxLength=2048
 	Histogram string `json:"histogram"`
 	// bound in seconds; it must be a bucket's bound, such as "0.25".
-	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?|\$\{[a-zA-Z][a-zA-Z0-9]*\})$`
 	Bound string `json:"bound"`
 	// arms as in ratio.
 	// +optional
 	Arms *Arms `json:"arms,omitempty"`
 	// objective as in ratio.
-	// +kubebuilder:validation:Pattern=`^0(\.[0-9]{1,6})?$`
+	// +kubebuilder:validation:Pattern=`^(0(\.[0-9]{1,6})?|\$\{[a-zA-Z][a-zA-Z0-9]*\})$`
 	// +optional
 	Objective string `json:"objective,omitempty"`
 	// tolerated as in ratio.
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,3}(\.[0-9]{1,3})?$`
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,3}(\.[0-9]{1,3})?|\$\{[a-zA-Z][a-zA-Z0-9]*\})$`
 	// +kubebuilder:default="1"
 	// +optional
 	Tolerated string `json:"tolerated,omitempty"`
@@ -214,11 +214,11 @@ type ThresholdCheck struct {
 	// +kubebuilder:validation:MaxLength=4096
 	Query string `json:"query"`
 	// min is the least that passes.
-	// +kubebuilder:validation:Pattern=`^-?[0-9]+(\.[0-9]+)?$`
+	// +kubebuilder:validation:Pattern=`^(-?[0-9]+(\.[0-9]+)?|\$\{[a-zA-Z][a-zA-Z0-9]*\})$`
 	// +optional
 	Min string `json:"min,omitempty"`
 	// max is the most that passes.
-	// +kubebuilder:validation:Pattern=`^-?[0-9]+(\.[0-9]+)?$`
+	// +kubebuilder:validation:Pattern=`^(-?[0-9]+(\.[0-9]+)?|\$\{[a-zA-Z][a-zA-Z0-9]*\})$`
 	// +optional
 	Max string `json:"max,omitempty"`
 	// failures among samples fail it.

@@ -58,11 +58,12 @@ func pastRelease() string {
 	return "# TYPE work_requests counter\n" + total.String() + buckets.String() + "# EOF\n"
 }
 
-// startPrometheus runs the real server with the past release in its storage.
-func startPrometheus(t *testing.T) string {
+// startPrometheus runs the real server with samples in its storage, given as
+// OpenMetrics.
+func startPrometheus(t *testing.T, samples string) string {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "past.txt"), pastRelease())
+	write(t, filepath.Join(dir, "past.txt"), samples)
 	write(t, filepath.Join(dir, "prometheus.yml"), "global: {scrape_interval: 1h}\n")
 	if out, err := exec.CommandContext(t.Context(), "promtool", "tsdb", "create-blocks-from", "openmetrics", "-q",
 		filepath.Join(dir, "past.txt"), filepath.Join(dir, "data")).CombinedOutput(); err != nil {
@@ -117,7 +118,7 @@ func write(t *testing.T, file, text string) {
 }
 
 func TestBacktest(t *testing.T) {
-	url := startPrometheus(t)
+	url := startPrometheus(t, pastRelease())
 	for name, says := range map[string]string{
 		"bad":  "It would have been rolled back at 2026-03-01T12:04:",
 		"good": "It would have been promoted at 2026-03-01T12:1",
