@@ -137,6 +137,9 @@ func readKustomization(files fs.FS, dir string) (name string, content []byte, er
 		if name != "" {
 			return "", nil, fmt.Errorf("%s: both %s and %s are there, keep one", dir, path.Base(name), candidate)
 		}
+		if err := yamledit.CheckAliases(src); err != nil {
+			return "", nil, fmt.Errorf("%s: %w", file, err)
+		}
 		name, content = file, src
 	}
 	if name == "" {

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/serin-gitops/serin/overlays/internal/yamledit"
 )
 
 // KustomizationNames are the names that kustomize looks for in a directory.
@@ -29,7 +31,17 @@ var errReadOnly = errors.New("the repository is read only while it is rendered")
 type FS struct {
 	files   fs.FS
 	refusal error
+	// reads and bytes that one rendering took so far.
+	reads int
+	bytes int64
 }
+
+// Bounds of one rendering. kustomize reads a base again each time it is named,
+// so these bound what bases that name each other over and over can grow to.
+const (
+	maxReads = 5000
+	maxBytes = 32 << 20
+)
 
 // New shows files.
 func New(files fs.FS) *FS { return &FS{files: files} }
@@ -93,12 +105,21 @@ func (r *FS) ReadFile(p string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.reads++; r.reads > maxReads {
+		return nil, r.refuse(fmt.Errorf("%s: the overlay reads more than %d files, bases named again counted again", name, maxReads))
+	}
 	content, err := fs.ReadFile(r.files, name)
+	if r.bytes += int64(len(content)); r.bytes > maxBytes {
+		return nil, r.refuse(fmt.Errorf("%s: the overlay reads more than %d bytes, bases named again counted again", name, maxBytes))
+	}
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) && !r.IsDir(p) {
 			return nil, r.refuse(fmt.Errorf("%s: %w", name, err))
 		}
 		return nil, err
+	}
+	if err := yamledit.CheckAliases(content); err != nil {
+		return nil, r.refuse(fmt.Errorf("%s: %w", name, err))
 	}
 	for _, kustomization := range KustomizationNames {
 		if path.Base(name) != kustomization {
