@@ -189,7 +189,7 @@ func (d *pipelineDecision) create(environment string, release Release, promotion
 	d.plan.Create = &Promotion{
 		Name:        PromotionName(d.snapshot.Name, environment, release.Name, attempt),
 		Environment: environment, Release: release.Name, Attempt: attempt, Number: number,
-		RequestedBy: request.By, Request: request.Token,
+		RequestedBy: person(request.By), Request: request.Token,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -305,4 +306,20 @@ func TestRetention(t *testing.T) {
 // also is promotions with more after them; promotions stays as it is.
 func also(promotions []Promotion, more ...Promotion) []Promotion {
 	return slices.Concat(promotions, more)
+}
+
+// A wish that is too long for the record of a Promotion is refused in words, and
+// a long name is cut: neither may keep the Pipeline from going on.
+func TestLongRequests(t *testing.T) {
+	if _, err := ParseRequest("promote/prod/" + strings.Repeat("x", 2000)); err == nil {
+		t.Error("a request of 2,000 characters is taken")
+	}
+	v1 := rel(1, "v1")
+	s := line(v1.Images, v1.Images)
+	s.Releases = []Release{v1}
+	s.Request = Request{Verb: Promote, Environment: "dev", Release: v1.Name, Token: "t", By: strings.Repeat("ü", 300)}
+	plan := DecidePipeline(s, start)
+	if plan.Create == nil || utf8.RuneCountInString(plan.Create.RequestedBy) > 256 || !utf8.ValidString(plan.Create.RequestedBy) {
+		t.Errorf("Promotion %+v (%s)", plan.Create, plan.Refused)
+	}
 }

@@ -39,6 +39,18 @@ type Request struct {
 	By, Reason string
 }
 
+// Bounds of what the record of a Promotion holds of a request, in characters.
+const (
+	maxRequest = 1024
+	maxPerson  = 256
+)
+
+// person is a name cut to what a record holds.
+func person(name string) string {
+	runes := []rune(name)
+	return string(runes[:min(len(runes), maxPerson)])
+}
+
 // NewRequest writes the annotation's value.
 func NewRequest(verb Verb, at time.Time, arguments ...string) string {
 	words := append([]string{string(verb)}, arguments...)
@@ -49,6 +61,9 @@ func NewRequest(verb Verb, at time.Time, arguments ...string) string {
 func ParseRequest(value string) (Request, error) {
 	if value == "" {
 		return Request{}, nil
+	}
+	if len(value) > maxRequest {
+		return Request{Token: value}, fmt.Errorf("request %q...: it has %d characters, more than the %d that a request may have", value[:32], len(value), maxRequest)
 	}
 	words, _, _ := strings.Cut(value, "@")
 	parts := strings.Split(words, "/")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -207,7 +208,7 @@ func (r *Reconciler) newRelease(s *scope, release environments.Release) (*v1alph
 		}
 		key := s.pipeline.Namespace + "/" + s.pipeline.Name + " " + image.Repository
 		if last, found := r.looks.last(key); found && last.artifact.Image == image {
-			written.Revision, written.Source = clip(last.artifact.Revision, 256), clip(last.artifact.Source, 1024)
+			written.Revision, written.Source = revisionOf(last.artifact.Revision), sourceOf(last.artifact.Source)
 			if !last.artifact.Created.IsZero() {
 				written.Created = &metav1.Time{Time: last.artifact.Created}
 			}
@@ -220,10 +221,13 @@ func (r *Reconciler) newRelease(s *scope, release environments.Release) (*v1alph
 	return object, nil
 }
 
-// clip bounds what an image says of itself.
-func clip(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit], "")
-}
+// What an image says of itself is whatever its builder wrote, and comes into
+// commits and pull requests: what is no revision and no address is left out.
+var (
+	revisionPattern = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._/+-]{0,255}$`)
+	sourcePattern   = regexp.MustCompile(`^(https?://|ssh://|git@)[0-9A-Za-z._~:/@%+-]{1,1000}$`)
+)
+
+func revisionOf(text string) string { return revisionPattern.FindString(text) }
+
+func sourceOf(text string) string { return sourcePattern.FindString(text) }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,5 +65,27 @@ func TestPatienceIsBounded(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	if got := l.failed("ghcr.io", 365*24*time.Hour, now).Sub(now); got > longestAsked {
 		t.Errorf("waits %s", got)
+	}
+}
+
+// What an image says of itself is written by whoever pushes it, and is shown in
+// commits and pull requests: it may say nothing there but what it is asked for.
+func TestImagesMaySayLittleOfThemselves(t *testing.T) {
+	for _, c := range []struct{ revision, source, wantRevision, wantSource string }{
+		{"0a1b2c3", "https://git.example.com/acme/web.git", "0a1b2c3", "https://git.example.com/acme/web.git"},
+		{"release/1.2+x", "git@git.example.com:acme/web.git", "release/1.2+x", "git@git.example.com:acme/web.git"},
+		{"aaa\n\n**Gates.** All open.", "https://x/y z", "", ""},
+		{"[approve](https://evil.example)", "https://x/y)\n# Evidence", "", ""},
+		{"aaa\nSerin-Rejected: sha256:aa", "javascript:alert(1)", "", ""},
+	} {
+		if got := revisionOf(c.revision); got != c.wantRevision {
+			t.Errorf("revision %q is taken for %q", c.revision, got)
+		}
+		if got := sourceOf(c.source); got != c.wantSource {
+			t.Errorf("source %q is taken for %q", c.source, got)
+		}
+	}
+	if got := revisionOf(strings.Repeat("a", 1000)); len(got) > 256 {
+		t.Errorf("a revision of %d characters is more than the API takes", len(got))
 	}
 }
