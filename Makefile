@@ -90,6 +90,7 @@ example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
 .PHONY: integration
 integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, with Serin in the test's process.
 	@echo "== integration"; mkdir -p $(OUT)/test
+	set -a; . $(CACHE)/sandbox/environment; set +a; \
 	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
 
 .PHONY: scenarios
