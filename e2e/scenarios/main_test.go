@@ -44,7 +44,8 @@ func run(m *testing.M) int {
 	return code
 }
 
-// TestStory is the whole main job.
+// TestStory is the whole main job. It comes before all scenarios, whose versions
+// are newer than its own.
 func TestStory(t *testing.T) {
 	figures, err := story.Tell(t.Context(), w, t.Output())
 	if err != nil {
