@@ -83,7 +83,7 @@ func TestBrokenOverlay(t *testing.T) {
 	ctx := t.Context()
 	good := overlay(t, "dev")
 	must(t, w.Git.Commit(ctx, "A file that is not there", overlayPath("dev"), func(text []byte) []byte {
-		return []byte(strings.Replace(string(text), "resources:", "resources:\n  - missing-file.yaml", 1))
+		return []byte(strings.Replace(string(text), "../../components/hostpath", "../../components/missing-file.yaml", 1))
 	}))
 	tip, err := w.Git.Tip(ctx)
 	must(t, err)
