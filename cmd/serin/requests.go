@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/environments"
 )
 
 // connection is how a person's command reaches the cluster.
@@ -125,7 +126,7 @@ func ask(ctx context.Context, c client.Client, object client.Object, key types.N
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[v1alpha1.AnnotationRequest] = word + "@" + now.UTC().Format(time.RFC3339Nano)
+	annotations[v1alpha1.AnnotationRequest] = environments.NewRequest(environments.Verb(word), now)
 	annotations[v1alpha1.AnnotationBy] = who()
 	delete(annotations, v1alpha1.AnnotationReason)
 	if reason != "" {
