@@ -5,6 +5,7 @@ package sandbox
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -256,7 +257,8 @@ func countedByService(ctx context.Context, cluster *Cluster, sent map[string]int
 	return nil
 }
 
-// webhookArrives lets Gitea call a Service by its name.
+// webhookArrives lets Gitea call a Service by its name. Gitea sends a webhook
+// once and drops one that failed, so a push is repeated until one arrives.
 func webhookArrives(ctx context.Context, t *testing.T, cluster *Cluster, client *gitea.Client) {
 	t.Helper()
 	service := "http://stable." + fullNamespace + ".svc.cluster.local"
@@ -267,18 +269,40 @@ func webhookArrives(ctx context.Context, t *testing.T, cluster *Cluster, client 
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = client.CreateFile(giteaAdmin, fullRepository, "note.txt", gitea.CreateFileOptions{
-		FileOptions: gitea.FileOptions{Message: "Note", BranchName: "main"}, Content: base64.StdEncoding.EncodeToString([]byte("note")),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	web := &http.Client{Transport: cluster.Transport()}
-	eventually(ctx, t, "the webhook arrives", func() error {
-		text, err := get(ctx, web, service+"/hooks")
-		if err == nil && text != "1" {
-			err = fmt.Errorf("%s webhooks arrived", text)
+	for pushes := 1; ; pushes++ {
+		_, _, err = client.CreateFile(giteaAdmin, fullRepository, fmt.Sprintf("note-%d.txt", pushes), gitea.CreateFileOptions{
+			FileOptions: gitea.FileOptions{Message: "Note", BranchName: "main"}, Content: base64.StdEncoding.EncodeToString([]byte("note")),
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return err
-	})
+		patience, cancel := context.WithTimeout(ctx, 20*time.Second)
+		err = until(patience, func(context.Context) error {
+			text, err := get(patience, web, service+"/hooks")
+			if err == nil && text == "0" {
+				err = errors.New("no webhook arrived")
+			}
+			return err
+		})
+		cancel()
+		if err == nil {
+			t.Logf("a webhook arrived after push %d", pushes)
+			return
+		}
+		t.Logf("after push %d: %v", pushes, err)
+		if ctx.Err() != nil {
+			t.Fatalf("no webhook arrived; the end of Gitea's log:\n%s", logEnd(t, cluster.layout.Log(partGitea)))
+		}
+	}
+}
+
+// logEnd is the end of a part's log.
+func logEnd(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(text[max(0, len(text)-8192):])
 }
