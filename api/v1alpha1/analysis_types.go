@@ -43,6 +43,11 @@ type Analysis struct {
 	// +kubebuilder:default=10
 	// +optional
 	History int32 `json:"history,omitempty"`
+	// historyAge is how long an AnalysisRun is kept after its trial ended; 0, the
+	// default, keeps it until history removes it. That of the trial that runs is
+	// never removed.
+	// +optional
+	HistoryAge metav1.Duration `json:"historyAge,omitzero"`
 }
 
 // MetricSource is a server with the Prometheus API.
@@ -51,14 +56,38 @@ type MetricSource struct {
 	// +kubebuilder:validation:Pattern=`^https?://[^\s]+$`
 	// +kubebuilder:validation:MaxLength=1024
 	URL string `json:"url"`
-	// secretRef names a Secret with username and password, or token, and ca.crt,
-	// tls.crt and tls.key.
+	// secretRef names a Secret with username and password, or token, or clientID
+	// and clientSecret for oauth2, and ca.crt, tls.crt and tls.key.
 	// +optional
 	SecretRef *LocalReference `json:"secretRef,omitempty"`
+	// oauth2 gets tokens by the client credentials grant (RFC 6749, 4.4).
+	// +optional
+	OAuth2 *OAuth2 `json:"oauth2,omitempty"`
+	// proxyURL of an HTTP proxy; that of the controller's environment where left
+	// out.
+	// +kubebuilder:validation:Pattern=`^https?://[^\s@]+$`
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	ProxyURL string `json:"proxyURL,omitempty"`
 	// headers to send, such as X-Scope-OrgID.
 	// +kubebuilder:validation:MaxProperties=16
 	// +optional
 	Headers map[string]string `json:"headers,omitempty"`
+}
+
+// OAuth2 says where tokens come from. The client's identifier and secret are
+// clientID and clientSecret of the source's secretRef.
+type OAuth2 struct {
+	// tokenURL gives tokens.
+	// +kubebuilder:validation:Pattern=`^https?://[^\s@]+$`
+	// +kubebuilder:validation:MaxLength=1024
+	TokenURL string `json:"tokenURL"`
+	// scopes to ask for.
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=256
+	// +listType=atomic
+	// +optional
+	Scopes []string `json:"scopes,omitempty"`
 }
 
 // Kinds of template.
@@ -104,7 +133,7 @@ type Argument struct {
 
 // Check is one question asked of the running system. Exactly one kind is set.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.ratio) ? 1 : 0) + (has(self.latency) ? 1 : 0) + (has(self.threshold) ? 1 : 0) + (has(self.http) ? 1 : 0) + (has(self.peers) ? 1 : 0) == 1",message="a check has exactly one of ratio, latency, threshold, http and peers"
+// +kubebuilder:validation:XValidation:rule="(has(self.ratio) ? 1 : 0) + (has(self.latency) ? 1 : 0) + (has(self.threshold) ? 1 : 0) + (has(self.http) ? 1 : 0) + (has(self.peers) ? 1 : 0) + (has(self.resources) ? 1 : 0) + (has(self.webhook) ? 1 : 0) == 1",message="a check has exactly one of ratio, latency, threshold, http, peers, resources and webhook"
 type Check struct {
 	// name of the check.
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -116,6 +145,24 @@ type Check struct {
 	// initialDelay from the canary's first traffic until this check decides.
 	// +optional
 	InitialDelay metav1.Duration `json:"initialDelay,omitzero"`
+	// interval between two looks of this check; that of the analysis where left
+	// out.
+	// +optional
+	Interval metav1.Duration `json:"interval,omitzero"`
+	// weight is this check's part of alpha, relative to the other ratio and
+	// latency checks.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	// +kubebuilder:default=1
+	// +optional
+	Weight int32 `json:"weight,omitempty"`
+	// noData says what a check means that has no data, such as a canary that
+	// nobody asks: Hold keeps the step, Pass passes it. An outage of the source
+	// freezes the step whatever is said here.
+	// +kubebuilder:validation:Enum=Hold;Pass
+	// +kubebuilder:default=Hold
+	// +optional
+	NoData string `json:"noData,omitempty"`
 	// ratio of bad requests among all, canary against stable.
 	// +optional
 	Ratio *RatioCheck `json:"ratio,omitempty"`
@@ -131,7 +178,21 @@ type Check struct {
 	// peers asks every canary pod for its peers.
 	// +optional
 	Peers *PeersCheck `json:"peers,omitempty"`
+	// resources: CPU and memory of each pod, canary against stable.
+	// +optional
+	Resources *ResourcesCheck `json:"resources,omitempty"`
+	// webhook asks a gate or a test outside.
+	// +optional
+	Webhook *WebhookCheck `json:"webhook,omitempty"`
 }
+
+// What noData may be.
+const (
+	// NoDataHold keeps the step.
+	NoDataHold = "Hold"
+	// NoDataPass passes the check.
+	NoDataPass = "Pass"
+)
 
 // RatioCheck compares counters of both arms with the sequential test of
 // Lindon and Malek (arXiv 2011.03567).
@@ -165,6 +226,17 @@ type RatioCheck struct {
 	// +kubebuilder:default="1"
 	// +optional
 	Tolerated string `json:"tolerated,omitempty"`
+	// worse is how many times stable's ratio a canary's must be known to stay
+	// below before an Evidence step goes on, such as "5".
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,3}(\.[0-9]{1,3})?|\$\{[a-zA-Z][a-zA-Z0-9]*\})$`
+	// +kubebuilder:default="5"
+	// +optional
+	Worse string `json:"worse,omitempty"`
+	// minRequests of the canary within a step before the check may pass.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:default=20
+	// +optional
+	MinRequests int64 `json:"minRequests,omitempty"`
 }
 
 // Arms say which series are the canary's and which are stable's, by labels to
@@ -181,14 +253,20 @@ type Arms struct {
 	Stable string `json:"stable"`
 }
 
-// LatencyCheck compares the share of slow requests out of a classic histogram.
+// LatencyCheck compares the share of slow requests out of a histogram.
 type LatencyCheck struct {
-	// histogram selects it by its name without _bucket, such as
+	// histogram selects it by its name, without _bucket, such as
 	// http_request_duration_seconds{handler="work"}.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	Histogram string `json:"histogram"`
-	// bound in seconds; it must be a bucket's bound, such as "0.25".
+	// native, where true, reads a native histogram; a classic one otherwise.
+	// +optional
+	Native bool `json:"native,omitempty"`
+	// bound in the histogram's unit, which by custom is seconds, such as "0.25".
+	// It must be a bucket's bound in a classic histogram; in a native one the
+	// requests of the bucket that holds it are shared out as PromQL's
+	// histogram_fraction does.
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?|\$\{[a-zA-Z][a-zA-Z0-9]*\})$`
 	Bound string `json:"bound"`
 	// arms as in ratio.
@@ -203,6 +281,17 @@ type LatencyCheck struct {
 	// +kubebuilder:default="1"
 	// +optional
 	Tolerated string `json:"tolerated,omitempty"`
+	// worse is how many times stable's ratio a canary's must be known to stay
+	// below before an Evidence step goes on, such as "5".
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,3}(\.[0-9]{1,3})?|\$\{[a-zA-Z][a-zA-Z0-9]*\})$`
+	// +kubebuilder:default="5"
+	// +optional
+	Worse string `json:"worse,omitempty"`
+	// minRequests of the canary within a step before the check may pass.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:default=20
+	// +optional
+	MinRequests int64 `json:"minRequests,omitempty"`
 }
 
 // ThresholdCheck compares one number with bounds.
@@ -268,6 +357,10 @@ type Endpoint struct {
 // HTTPCheck gets a page of every canary pod.
 type HTTPCheck struct {
 	Endpoint `json:",inline"`
+	// service, where true, gets the page by the canary's Service too, at the
+	// Service's own port of the same number.
+	// +optional
+	Service bool `json:"service,omitempty"`
 	// expression in CEL over status (int), headers (map), body (string) and json (parsed)
 	// that is true of a healthy pod.
 	// +kubebuilder:validation:MaxLength=2048
@@ -311,6 +404,86 @@ type PeersCheck struct {
 	// among their peers as well.
 	// +optional
 	Mutual bool `json:"mutual,omitempty"`
+}
+
+// ResourcesCheck compares what a pod of the canary uses with what one of stable
+// does, out of the counters that kubelets give of containers (cAdvisor).
+//
+// +kubebuilder:validation:XValidation:rule="has(self.cpu) || has(self.memory)",message="a resources check has cpu, memory or both"
+type ResourcesCheck struct {
+	// cpu in cores: how fast the counter rises.
+	// +optional
+	CPU *ResourceBound `json:"cpu,omitempty"`
+	// memory in bytes, as the gauge says.
+	// +optional
+	Memory *ResourceBound `json:"memory,omitempty"`
+	// failures among samples fail it.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=3
+	// +optional
+	Failures int32 `json:"failures,omitempty"`
+	// samples that are looked back at.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=5
+	// +optional
+	Samples int32 `json:"samples,omitempty"`
+}
+
+// ResourceBound says how much more a canary pod may use. The median of the
+// canary's pods is compared with the median of stable's.
+type ResourceBound struct {
+	// ratio to stable's median that a sample must not be above.
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,3}(\.[0-9]{1,3})?|\$\{[a-zA-Z][a-zA-Z0-9]*\})$`
+	// +kubebuilder:default="2"
+	// +optional
+	Ratio string `json:"ratio,omitempty"`
+	// ignoreBelow is a quantity, such as 100m or 64Mi, that a pod may use
+	// whatever stable does.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	IgnoreBelow string `json:"ignoreBelow,omitempty"`
+	// series selects the counter (cpu) or gauge (memory) of the containers. Serin
+	// adds which pods; container_cpu_usage_seconds_total{container!=""} and
+	// container_memory_working_set_bytes{container!=""} where left out.
+	// +kubebuilder:validation:MaxLength=2048
+	// +optional
+	Series string `json:"series,omitempty"`
+}
+
+// WebhookCheck posts what is on trial to an outside gate, such as a load test, a
+// conformance test or a freeze calendar, as a signed webhook of
+// https://www.standardwebhooks.com.
+type WebhookCheck struct {
+	// url to post to.
+	// +kubebuilder:validation:Pattern=`^(https?://[^\s@]+|\$\{[a-zA-Z][a-zA-Z0-9]*\}\S*)$`
+	// +kubebuilder:validation:MaxLength=1024
+	URL string `json:"url"`
+	// secretRef names a Secret whose secret signs the requests (base64, with or
+	// without whsec_ before it) and whose token, if any, is sent as bearer.
+	// +optional
+	SecretRef *LocalReference `json:"secretRef,omitempty"`
+	// timeout of one request.
+	// +kubebuilder:default="10s"
+	// +optional
+	Timeout metav1.Duration `json:"timeout,omitzero"`
+	// args are sent along.
+	// +kubebuilder:validation:MaxProperties=32
+	// +optional
+	Args map[string]string `json:"args,omitempty"`
+	// failures among samples fail it.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=1
+	// +optional
+	Failures int32 `json:"failures,omitempty"`
+	// samples that are looked back at.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=1
+	// +optional
+	Samples int32 `json:"samples,omitempty"`
 }
 
 // AnalysisTemplateSpec is a reusable set of checks.

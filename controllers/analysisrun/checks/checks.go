@@ -119,7 +119,9 @@ func Spec(ro *v1alpha1.Rollout, alpha string, checks []v1alpha1.Check) (analysis
 		if err != nil {
 			return analysis.Spec{}, fmt.Errorf("check %s: %w", check.Name, err)
 		}
-		converted.Interval = interval
+		if converted.Interval <= 0 {
+			converted.Interval = interval
+		}
 		spec.Checks = append(spec.Checks, converted)
 	}
 	return spec, spec.Validate()
@@ -127,18 +129,21 @@ func Spec(ro *v1alpha1.Rollout, alpha string, checks []v1alpha1.Check) (analysis
 
 // Of turns a check of the API into the judge's.
 func Of(c v1alpha1.Check) (analysis.Check, error) {
-	out := analysis.Check{Name: c.Name, DryRun: c.DryRun, InitialDelay: c.InitialDelay.Duration}
+	out := analysis.Check{
+		Name: c.Name, DryRun: c.DryRun, InitialDelay: c.InitialDelay.Duration, Interval: c.Interval.Duration,
+		Weight: float64(c.Weight), NoDataPasses: c.NoData == v1alpha1.NoDataPass,
+	}
 	var err error
 	switch {
 	case c.Ratio != nil:
 		out.Kind, out.Ratio = analysis.KindRatio, &analysis.Ratio{Total: c.Ratio.Total, Bad: c.Ratio.Bad, Good: c.Ratio.Good}
-		out.Ratio.Comparison, err = comparison(c.Ratio.Arms, c.Ratio.Objective, c.Ratio.Tolerated)
+		out.Ratio.Comparison, err = comparison(c.Ratio.Arms, c.Ratio.Objective, c.Ratio.Tolerated, c.Ratio.Worse, c.Ratio.MinRequests)
 	case c.Latency != nil:
 		out.Kind, out.Latency = analysis.KindLatency, &analysis.Latency{Histogram: c.Latency.Histogram}
 		if out.Latency.Bound, err = number("bound", c.Latency.Bound); err != nil {
 			return out, err
 		}
-		out.Latency.Comparison, err = comparison(c.Latency.Arms, c.Latency.Objective, c.Latency.Tolerated)
+		out.Latency.Comparison, err = comparison(c.Latency.Arms, c.Latency.Objective, c.Latency.Tolerated, c.Latency.Worse, c.Latency.MinRequests)
 	case c.Threshold != nil:
 		out.Kind = analysis.KindThreshold
 		out.Threshold, err = threshold(*c.Threshold)
@@ -156,13 +161,16 @@ func Of(c v1alpha1.Check) (analysis.Check, error) {
 	return out, err
 }
 
-func comparison(arms *v1alpha1.Arms, objective, tolerated string) (analysis.Comparison, error) {
-	var c analysis.Comparison
+func comparison(arms *v1alpha1.Arms, objective, tolerated, worse string, minRequests int64) (analysis.Comparison, error) {
+	c := analysis.Comparison{MinRequests: float64(minRequests)}
 	var err error
 	if c.Objective, err = number("objective", objective); err != nil {
 		return c, err
 	}
 	if c.Tolerance, err = number("tolerated", tolerated); err != nil {
+		return c, err
+	}
+	if c.Worse, err = number("worse", worse); err != nil {
 		return c, err
 	}
 	if arms != nil {
