@@ -13,6 +13,8 @@ type Pod struct {
 	Phase string `json:"phase"`
 	// Scheduled is false while no node has been found.
 	Scheduled bool `json:"scheduled"`
+	// ScheduledAt is when a node was found; zero while unknown.
+	ScheduledAt time.Time `json:"scheduledAt,omitzero"`
 	// SchedulingMessage is the scheduler's, while it has found no node.
 	SchedulingMessage string `json:"schedulingMessage,omitempty"`
 	// ContainersReady is the pod condition of that name: readiness without
@@ -30,6 +32,8 @@ type Container struct {
 	Init     bool   `json:"init,omitempty"`
 	Restarts int32  `json:"restarts"`
 	Ready    bool   `json:"ready"`
+	// StartedAt is when it last started to run; zero where it does not run.
+	StartedAt time.Time `json:"startedAt,omitzero"`
 	// Waiting is the reason it waits for, such as ImagePullBackOff.
 	Waiting        string `json:"waiting,omitempty"`
 	WaitingMessage string `json:"waitingMessage,omitempty"`
@@ -42,7 +46,8 @@ type Container struct {
 // Limits are what the canary's pods are held to.
 type Limits struct {
 	// UnreadyLimit is how long a pod's containers may take to become ready, and
-	// stay unready later; 0 means DefaultUnreadyLimit.
+	// stay unready later; 0 means DefaultUnreadyLimit. It does not run while the
+	// pod waits for a node, or for an image source that is away.
 	UnreadyLimit time.Duration `json:"unreadyLimit,omitempty"`
 	// MaxRestarts of one canary pod that are still accepted.
 	MaxRestarts int32 `json:"maxRestarts,omitempty"`

@@ -48,8 +48,7 @@ type Finding struct {
 var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
 
 // passingTroubles are words of a registry, or of the way to it, that is away for
-// a while: it says nothing of the image. A pod that waits for one is held to the
-// limit of unready pods.
+// a while: it says nothing of the image.
 var passingTroubles = []string{
 	"too many requests", "toomanyrequests", "500 internal", "502 bad", "503 service", "504 gateway", "timeout",
 	"deadline exceeded", "connection refused", "connection reset", "no such host", "network is unreachable", "no route to host", "unexpected eof",
@@ -60,7 +59,8 @@ var configReasons = []string{"CreateContainerConfigError", "CreateContainerError
 
 // Assess judges pods by what the kubelet reports. It fails at once on a
 // crash, an out-of-memory kill and a missing image, and when a pod stays
-// unready beyond its limit; it needs no traffic and no metrics.
+// unready beyond its limit; it needs no traffic and no metrics. A pod that waits
+// for what its revision cannot give (see Blocked) is waited for without limit.
 func Assess(w Limits, pods []Pod, now time.Time) Finding {
 	f := Finding{At: now, Health: Healthy, Reason: ReasonHealthy}
 	var waiting string
@@ -77,7 +77,7 @@ func Assess(w Limits, pods []Pod, now time.Time) Finding {
 			continue
 		}
 		why := notReady(p, now)
-		if unreadyFor(p, now) >= w.unreadyLimit() {
+		if blocked, _ := Blocked(p); !blocked && unreadyFor(p, now) >= w.unreadyLimit() {
 			return Finding{At: now, Health: Failed, Reason: ReasonUnready, Pods: len(pods), Message: fmt.Sprintf(
 				"canary pod %s has been unready for %s, limit %s: %s", p.Name, round(unreadyFor(p, now)), w.unreadyLimit(), why)}
 		}
@@ -101,6 +101,28 @@ func Assess(w Limits, pods []Pod, now time.Time) Finding {
 // restarted does so only where its node ended it: evicted, shut down, preempted
 // or refused it. That says nothing of the revision, and another takes its place.
 func ended(p Pod) bool { return p.Phase == "Succeeded" || p.Phase == "Failed" }
+
+// Blocked says whether a pod cannot start for a cause that is not its
+// revision's, and which in words: no node has room for it, or the source of its
+// image is away.
+func Blocked(p Pod) (bool, string) {
+	if p.ContainersReady {
+		return false, ""
+	}
+	if !p.Scheduled {
+		return true, fmt.Sprintf("pod %s is not scheduled%s", p.Name, detail(p.SchedulingMessage))
+	}
+	for _, c := range p.Containers {
+		if slices.Contains(imageReasons, c.Waiting) && passing(c.WaitingMessage) {
+			return true, imageTrouble(p, c)
+		}
+	}
+	return false, ""
+}
+
+func imageTrouble(p Pod, c Container) string {
+	return fmt.Sprintf("container %s of pod %s waits for its image: %s%s", c.Name, p.Name, c.Waiting, detail(c.WaitingMessage))
+}
 
 // crash gives the reason for which a pod fails the canary at once.
 func crash(w Limits, p Pod) (reason, message string) {
@@ -131,11 +153,20 @@ func crashes(c Container) int32 {
 	return c.Restarts
 }
 
-// unreadyFor is how long a pod has been without ready containers.
+// unreadyFor is how long a pod has been without ready containers, from when it
+// had all that it needs to start: a node, and the image of each container.
 func unreadyFor(p Pod, now time.Time) time.Duration {
-	since := p.Since
-	if since.IsZero() {
-		since = p.Created
+	since := p.Created
+	started := []time.Time{p.ScheduledAt, p.Since}
+	for _, c := range p.Containers {
+		if c.Restarts == 0 {
+			started = append(started, c.StartedAt)
+		}
+	}
+	for _, at := range started {
+		if at.After(since) {
+			since = at
+		}
 	}
 	if since.IsZero() {
 		return 0
@@ -144,13 +175,10 @@ func unreadyFor(p Pod, now time.Time) time.Duration {
 }
 
 func notReady(p Pod, now time.Time) string {
-	if !p.Scheduled {
-		return fmt.Sprintf("pod %s is not scheduled%s", p.Name, detail(p.SchedulingMessage))
+	if blocked, why := Blocked(p); blocked {
+		return why
 	}
 	for _, c := range p.Containers {
-		if slices.Contains(imageReasons, c.Waiting) {
-			return fmt.Sprintf("container %s of pod %s waits for its image: %s%s", c.Name, p.Name, c.Waiting, detail(c.WaitingMessage))
-		}
 		if slices.Contains(configReasons, c.Waiting) {
 			return fmt.Sprintf("container %s of pod %s cannot start: %s%s", c.Name, p.Name, c.Waiting, detail(c.WaitingMessage))
 		}

@@ -46,15 +46,20 @@ func TestAssess(t *testing.T) {
 		})}, workload.Failed, workload.ReasonOOMKilled, "memory"},
 		{"no image", workload.Limits{}, []workload.Pod{pod(unready(0, workload.Container{Waiting: "ErrImagePull", WaitingMessage: "not found"}))}, workload.Failed, workload.ReasonImagePull, "not found"},
 		{"registry away for a while", workload.Limits{}, []workload.Pod{pod(unready(time.Second, workload.Container{Waiting: "ErrImagePull", WaitingMessage: "unexpected status from HEAD request: 429 Too Many Requests"}))}, workload.Waiting, workload.ReasonNotReadyYet, "429 Too Many"},
-		{"registry away for too long", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(unready(time.Minute, workload.Container{Waiting: "ImagePullBackOff", WaitingMessage: "dial tcp: i/o timeout"}))}, workload.Failed, workload.ReasonUnready, "i/o timeout"},
+		{"registry away for long", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(unready(time.Hour, workload.Container{Waiting: "ImagePullBackOff", WaitingMessage: "dial tcp: i/o timeout"}))}, workload.Waiting, workload.ReasonNotReadyYet, "i/o timeout"},
+		{"registry is back, the container just runs", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(unready(time.Hour, workload.Container{StartedAt: now.Add(-5 * time.Second)}))}, workload.Waiting, workload.ReasonNotReadyYet, "for 5s"},
+		{"runs and stays unready", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(unready(time.Hour, workload.Container{StartedAt: now.Add(-time.Minute)}))}, workload.Failed, workload.ReasonUnready, "limit 1m0s"},
 		{"its node was shut down", workload.Limits{}, []workload.Pod{pod(nil), pod(func(p *workload.Pod) {
 			p.Name, p.Phase, p.ContainersReady = "web-0", "Failed", false
 			p.Containers[0].Terminated, p.Containers[0].ExitCode = "Error", 143
 		})}, workload.Healthy, workload.ReasonHealthy, "1 of 1"},
 		{"no config yet", workload.Limits{}, []workload.Pod{pod(unready(time.Second, workload.Container{Waiting: "CreateContainerConfigError", WaitingMessage: "configmap missing"}))}, workload.Waiting, workload.ReasonNotReadyYet, "configmap missing"},
-		{"not scheduled", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(func(p *workload.Pod) {
-			*p = workload.Pod{Name: "web-1", Phase: "Pending", Created: now.Add(-2 * time.Minute), SchedulingMessage: "0/1 nodes: insufficient cpu"}
-		})}, workload.Failed, workload.ReasonUnready, "insufficient cpu"},
+		{"no room for long", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(func(p *workload.Pod) {
+			*p = workload.Pod{Name: "web-1", Phase: "Pending", Created: now.Add(-2 * time.Hour), SchedulingMessage: "0/1 nodes: insufficient cpu"}
+		})}, workload.Waiting, workload.ReasonNotReadyYet, "insufficient cpu"},
+		{"a node was found just now", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(func(p *workload.Pod) {
+			*p = workload.Pod{Name: "web-1", Phase: "Pending", Created: now.Add(-2 * time.Hour), Scheduled: true, ScheduledAt: now.Add(-time.Second)}
+		})}, workload.Waiting, workload.ReasonNotReadyYet, "is starting"},
 		{"init container done", workload.Limits{}, []workload.Pod{pod(func(p *workload.Pod) {
 			p.Containers = append(p.Containers, workload.Container{Name: "init", Init: true, Terminated: "Completed"})
 		})}, workload.Healthy, workload.ReasonHealthy, ""},

@@ -34,6 +34,9 @@ func podState(pod *corev1.Pod) analysis.PodState {
 		case corev1.PodScheduled:
 			state.Scheduled = c.Status == corev1.ConditionTrue
 			state.SchedulingMessage = c.Message
+			if state.Scheduled {
+				state.ScheduledAt = c.LastTransitionTime.Time
+			}
 		case corev1.ContainersReady:
 			state.ContainersReady = c.Status == corev1.ConditionTrue
 			state.Since = c.LastTransitionTime.Time
@@ -52,6 +55,9 @@ func containerState(c corev1.ContainerStatus, init bool) analysis.ContainerState
 	state := analysis.ContainerState{Name: c.Name, Init: init, Restarts: c.RestartCount, Ready: c.Ready}
 	if c.State.Waiting != nil {
 		state.Waiting, state.WaitingMessage = c.State.Waiting.Reason, c.State.Waiting.Message
+	}
+	if c.State.Running != nil {
+		state.StartedAt = c.State.Running.StartedAt.Time
 	}
 	ended := c.State.Terminated
 	if ended == nil {
