@@ -26,11 +26,15 @@ type PromotionSnapshot struct {
 	// Sync is why whatever applies Git says that it cannot; empty where it
 	// works or does not say.
 	Sync string
+	// Suspended names what applies Git where a person has suspended it, so that
+	// the clock of the deadline stands until it has applied the Release.
+	Suspended string
 	// Request of a person that has not been carried out yet.
 	Request Request
-	// Unwatched is how much of the time since the clock of the deadline was
-	// started nobody looked: Serin was down, or its API server.
-	Unwatched time.Duration
+	// Patience is the longest time between two looks that counts for the
+	// deadline: while there was none for longer, nobody looked (Serin was down,
+	// or its API server).
+	Patience time.Duration
 	// Protected says that the branch was found to refuse commits.
 	Protected bool
 }
@@ -110,6 +114,9 @@ type PromotionPlan struct {
 	Record Promotion
 	// Reason for people.
 	Reason string
+	// Refused says why the person's request is not carried out; it counts as
+	// handled.
+	Refused string
 	// Again is when time alone may change the decision; zero for never.
 	Again time.Time
 }
@@ -118,6 +125,11 @@ type PromotionPlan struct {
 // who wrote it: a Release that is on the branch has been merged, however that
 // came about.
 func DecidePromotion(s PromotionSnapshot, now time.Time) PromotionPlan {
+	if refused := Refusal(s.Request.Verb, s.Promotion); refused != "" {
+		plan := PromotionPlan{Record: s.Promotion, Refused: fmt.Sprintf("request %q: %s", s.Request.Token, refused)}
+		plan.Record.Handled = s.Request.Token
+		return plan
+	}
 	switch s.Promotion.Phase {
 	case "", Pending:
 		return s.pending(now)
@@ -178,37 +190,43 @@ func (s PromotionSnapshot) displaced(now time.Time) (PromotionPlan, bool) {
 	return PromotionPlan{}, false
 }
 
-// closing closes the pull request on the way to an end, where one is open.
+// closing closes the pull request on the way to an end, where one is open, with
+// the end's message as comment.
 func (s PromotionSnapshot) closing(plan PromotionPlan) PromotionPlan {
-	if s.Proposal != nil && s.Proposal.State == ProposalOpen {
+	if s.Proposal == nil {
+		return plan
+	}
+	plan.Record.Proposal = s.shown()
+	if s.Proposal.State == ProposalOpen {
 		plan.Action = CloseProposal
-		plan.Record.Proposal = s.shown()
 		plan.Record.Proposal.State = ProposalClosed
 	}
 	return plan
 }
 
-// asked carries out a person's reject, or notes an approval.
-func (s PromotionSnapshot) asked(now time.Time) (PromotionPlan, bool) {
-	by := s.Request.By
-	if by == "" {
-		by = "a person"
+// rejection is a person's reject in words.
+func (s PromotionSnapshot) rejection() string {
+	text := "rejected by " + someone(s.Request.By)
+	if s.Request.Reason != "" {
+		text += ": " + s.Request.Reason
 	}
+	return text
+}
+
+// asked carries out a person's reject, or notes an approval, of what Git does
+// not have yet.
+func (s PromotionSnapshot) asked(now time.Time) (PromotionPlan, bool) {
 	switch s.Request.Verb {
 	case Reject:
-		why := ""
-		if s.Request.Reason != "" {
-			why = ": " + s.Request.Reason
-		}
-		plan := s.closing(s.enter(Rejected, now, "rejected by %s%s", by, why))
+		plan := s.closing(s.enter(Rejected, now, "%s", s.rejection()))
 		plan.Record.Handled = s.Request.Token
 		return plan, true
 	case Approve:
 		if s.Promotion.ApprovedBy != "" {
 			return PromotionPlan{}, false
 		}
-		plan := s.keep("approved by " + by)
-		plan.Record.ApprovedBy = by
+		plan := s.keep("approved by " + someone(s.Request.By))
+		plan.Record.ApprovedBy = someone(s.Request.By)
 		plan.Record.Handled = s.Request.Token
 		return plan, true
 	default:
@@ -237,11 +255,11 @@ func (s PromotionSnapshot) pending(now time.Time) PromotionPlan {
 	if plan, ended := s.displaced(now); ended {
 		return plan
 	}
-	if s.Older != "" {
-		return s.keep(fmt.Sprintf("waits for Promotion %s to end", s.Older))
-	}
 	if plan, found := s.asked(now); found {
 		return plan
+	}
+	if s.Older != "" {
+		return s.keep(fmt.Sprintf("waits for Promotion %s to end", s.Older))
 	}
 	if !s.Git.Known {
 		return s.keep("waits for Git, which could not be read")

@@ -150,6 +150,35 @@ func TestDecidePromotion(t *testing.T) {
 			quarantine(s)
 			s.Rejected = append(s.Rejected, img("v1"))
 		}), Failed, Nothing, "no image to restore"},
+		{"rolling back: superseded, and its pull request is closed", at(RollingBack, func(s *PromotionSnapshot) {
+			quarantine(s)
+			s.Newer, s.Environment.Return = "x", ReturnByPullRequest
+			s.Promotion.Proposal, s.Proposal = &Proposal{ID: "8", Restores: true, State: ProposalOpen}, &Proposal{ID: "8", Restores: true, State: ProposalOpen}
+		}), Superseded, CloseProposal, "Promotion x"},
+		{"rolling back: superseded, and the host is away", at(RollingBack, func(s *PromotionSnapshot) {
+			quarantine(s)
+			s.Newer, s.Environment.Return = "x", ReturnByPullRequest
+			s.Promotion.Proposal = &Proposal{ID: "8", Restores: true, State: ProposalOpen}
+		}), RollingBack, Nothing, "waits for the Git host"},
+		{"rolling back: a person was faster than the pull request", at(RollingBack, func(s *PromotionSnapshot) {
+			quarantine(s)
+			s.Git.Images = []Image{img("v0")}
+			s.Promotion.Proposal, s.Proposal = &Proposal{ID: "8", Restores: true, State: ProposalOpen}, &Proposal{ID: "8", Restores: true, State: ProposalOpen}
+		}), RollingBack, RemoveProposal, ""},
+		{"rolling back: nothing to restore any more, and its pull request is closed", at(RollingBack, func(s *PromotionSnapshot) {
+			quarantine(s)
+			s.Rejected = append(s.Rejected, img("v1"))
+			s.Promotion.Proposal, s.Proposal = &Proposal{ID: "8", Restores: true, State: ProposalOpen}, &Proposal{ID: "8", Restores: true, State: ProposalOpen}
+		}), Failed, CloseProposal, "no image to restore"},
+		{"applying: reject", at(Applying, func(s *PromotionSnapshot) {
+			s.Request = Request{Verb: Reject, By: "ann", Reason: "no", Token: "t"}
+		}), RollingBack, Nothing, "failed: rejected by ann: no"},
+		{"soaking: reject", at(Soaking, func(s *PromotionSnapshot) {
+			s.Request, s.Workloads = Request{Verb: Reject, By: "ann", Token: "t"}, workloads(WorkloadBaking)
+		}), RollingBack, Nothing, "failed: rejected by ann"},
+		{"pending: reject while an older one is under way", at(Pending, func(s *PromotionSnapshot) {
+			s.Older, s.Request = "x", Request{Verb: Reject, By: "ann", Token: "t"}
+		}), Rejected, Nothing, "rejected by ann"},
 		{"rolling back: nothing was changed", at(RollingBack, func(s *PromotionSnapshot) { s.Promotion.Previous = v2.Images }), Failed, Nothing, "nothing to restore"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -240,22 +269,110 @@ func TestForeignHeadIsNotTakenForOurs(t *testing.T) {
 	}
 }
 
+// What is used up of the deadline is in the record while it runs: a new process
+// goes on from there, and does not begin anew.
+func TestDeadlineSurvivesRestarts(t *testing.T) {
+	s := at(RollingOut, func(s *PromotionSnapshot) {
+		s.Workloads, s.Patience = workloads(WorkloadRolling), 4*time.Minute
+	})
+	now := start
+	for s.Promotion.Phase == RollingOut && now.Sub(start) < time.Hour {
+		now = now.Add(2*time.Second + 300*time.Millisecond)
+		s.Promotion = DecidePromotion(s, now).Record
+		// The record as the API server keeps it, read by a new process.
+		s.Promotion.ClockSince = s.Promotion.ClockSince.Truncate(time.Second)
+		s.Promotion.Clock = s.Promotion.Clock.Round(time.Second)
+		if used := s.Promotion.Elapsed(now); used > now.Sub(start)+time.Second || now.Sub(start)-used > 2*time.Second {
+			t.Fatalf("%s of the deadline are used up after %s", used, now.Sub(start))
+		}
+		if open := now.Sub(s.Promotion.ClockSince); s.Promotion.Phase == RollingOut && open > checkpoint+4*time.Second {
+			t.Fatalf("the record is %s old", open)
+		}
+	}
+	if took := now.Sub(start); s.Promotion.Phase != RollingBack || took < 30*time.Minute || took > 31*time.Minute {
+		t.Errorf("phase %s after %s of 30 minutes", s.Promotion.Phase, took)
+	}
+}
+
 // Time in which nobody looked does not use up the deadline: Serin was down, or
 // the API server was.
 func TestDeadlineCountsWatchedTimeOnly(t *testing.T) {
 	s := at(RollingOut, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadRolling) })
-	s.Promotion.Clock = 10 * time.Minute
-	s.Unwatched = 5 * time.Hour
-	now := start.Add(5*time.Hour + time.Minute)
+	s.Promotion.Clock, s.Patience = 10*time.Minute, 4*time.Minute
+	now := start.Add(5 * time.Hour)
 	plan := DecidePromotion(s, now)
 	if plan.Record.Phase != RollingOut {
 		t.Fatalf("phase %s: %s", plan.Record.Phase, plan.Record.Message)
 	}
-	if got := plan.Record.Elapsed(now); got != 11*time.Minute {
-		t.Errorf("%s of the deadline are used up, want 11m", got)
+	if got := plan.Record.Elapsed(now); got != 10*time.Minute {
+		t.Errorf("%s of the deadline are used up, want 10m", got)
 	}
-	s.Promotion, s.Unwatched = plan.Record, 0
-	if plan = DecidePromotion(s, now.Add(20*time.Minute)); plan.Record.Phase != RollingBack {
+	for range 7 {
+		now = now.Add(3 * time.Minute)
+		s.Promotion = plan.Record
+		plan = DecidePromotion(s, now)
+	}
+	if plan.Record.Phase != RollingBack {
 		t.Errorf("phase %s after 31 watched minutes of 30", plan.Record.Phase)
+	}
+}
+
+// While what applies Git is suspended, and the cluster has not got the Release
+// for that, the deadline's clock stands; once the objects have it, it runs.
+func TestDeadlineStandsWhileSyncIsSuspended(t *testing.T) {
+	s := at(Applying, func(s *PromotionSnapshot) {
+		s.Workloads, s.Suspended, s.Patience = workloads(WorkloadReady, WorkloadStale), "Kustomization flux-system/app", 4*time.Minute
+	})
+	now := start
+	run := func(minutes int) {
+		for range minutes {
+			now = now.Add(time.Minute)
+			s.Promotion = DecidePromotion(s, now).Record
+		}
+	}
+	run(5 * 60)
+	if s.Promotion.Phase != Applying || !strings.Contains(s.Promotion.Message, "Kustomization flux-system/app is suspended") {
+		t.Fatalf("phase %s after 5 suspended hours: %s", s.Promotion.Phase, s.Promotion.Message)
+	}
+	s.Workloads = workloads(WorkloadReady, WorkloadRolling)
+	run(28)
+	if s.Promotion.Phase != RollingOut {
+		t.Fatalf("phase %s: %s", s.Promotion.Phase, s.Promotion.Message)
+	}
+	run(4)
+	if s.Promotion.Phase != RollingBack {
+		t.Errorf("phase %s: the clock does not run while pods roll, whatever the sync", s.Promotion.Phase)
+	}
+}
+
+// A request that cannot be carried out is refused with its reason, once, and
+// leaves the Promotion as it is.
+func TestRefusedRequests(t *testing.T) {
+	for _, c := range []struct {
+		phase Phase
+		verb  Verb
+		says  string
+	}{
+		{Applying, Approve, "Git has it already"},
+		{RollingBack, Reject, "being taken back already"},
+		{RollingBack, Approve, "asks for no approval"},
+		{Succeeded, Reject, "has ended (Succeeded)"},
+		{Superseded, Approve, "has ended (Superseded)"},
+		{Rejected, Reject, "rejected already"},
+		{Rejected, Approve, "serin retry PIPELINE prod"},
+		{RollingOut, Retry, "on the Pipeline"},
+	} {
+		t.Run(string(c.phase)+" "+string(c.verb), func(t *testing.T) {
+			s := at(c.phase, func(s *PromotionSnapshot) { s.Request = Request{Verb: c.verb, Token: "t"} })
+			plan := DecidePromotion(s, start)
+			want := s.Promotion
+			want.Handled = "t"
+			if diff := cmp.Diff(want, plan.Record); diff != "" || plan.Action != Nothing {
+				t.Errorf("action %q, record (-want +got):\n%s", plan.Action, diff)
+			}
+			if !strings.Contains(plan.Refused, c.says) {
+				t.Errorf("refused by %q, which does not say %q", plan.Refused, c.says)
+			}
+		})
 	}
 }

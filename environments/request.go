@@ -51,6 +51,30 @@ func person(name string) string {
 	return string(runes[:min(len(runes), maxPerson)])
 }
 
+// Refusal says why a request cannot be carried out on a Promotion as it is;
+// empty where it can, or where nothing is asked.
+func Refusal(verb Verb, p Promotion) string {
+	switch {
+	case verb == "" || p.Phase.Proposed():
+		return ""
+	case verb != Approve && verb != Reject:
+		return fmt.Sprintf("a Promotion takes approve and reject; write %s on the Pipeline", verb)
+	case p.Phase == Rejected && verb == Reject:
+		return "it is rejected already"
+	case p.Phase == Rejected:
+		return fmt.Sprintf("it was rejected; \"serin retry PIPELINE %s\" tries it again", p.Environment)
+	case p.Phase.Ended():
+		return fmt.Sprintf("it has ended (%s), so there is nothing to %s; \"serin promote PIPELINE %s RELEASE\" brings another Release", p.Phase, verb, p.Environment)
+	case p.Phase == RollingBack && verb == Reject:
+		return "it is being taken back already; to leave Git as it is, close the rollback's pull request where there is one"
+	case p.Phase == RollingBack && (p.Proposal == nil || !p.Proposal.Restores):
+		return "it is being taken back, and asks for no approval"
+	case p.Phase != RollingBack && verb == Approve:
+		return "Git has it already, so there is nothing to approve"
+	}
+	return ""
+}
+
 // NewRequest writes the annotation's value.
 func NewRequest(verb Verb, at time.Time, arguments ...string) string {
 	words := append([]string{string(verb)}, arguments...)

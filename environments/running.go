@@ -10,9 +10,15 @@ import (
 // running watches the workloads of a Release that Git has.
 func (s PromotionSnapshot) running(now time.Time) PromotionPlan {
 	if s.Git.Known && !Carries(s.Git.Images, s.Release.Images) {
-		return s.enter(Superseded, now, "a person changed Git to %s while it was rolled out", describe(s.Git.Images))
+		return s.closing(s.enter(Superseded, now, "a person changed Git to %s while it was rolled out", describe(s.Git.Images)))
 	}
-	if plan, found := s.merged(); found {
+	if s.Request.Verb == Reject {
+		// Git has it, so a person's no is a failure like any other.
+		plan := s.fail(now, s.rejection())
+		plan.Record.Handled = s.Request.Token
+		return plan
+	}
+	if plan, found := s.merged("Git has " + s.Release.Tags()); found {
 		return plan
 	}
 	if s.Workloads == nil {
@@ -25,6 +31,7 @@ func (s PromotionSnapshot) running(now time.Time) PromotionPlan {
 		stopped = stopped || workload.Stopped
 	}
 	s.Promotion.Evidence = evidence
+	stopped = stopped || s.Suspended != "" && len(s.inState(WorkloadStale)) > 0
 	s.tick(stopped, now)
 	if failed := s.inState(WorkloadFailed); len(failed) > 0 {
 		return s.fail(now, describeWorkloads(failed))
@@ -42,8 +49,9 @@ func (s PromotionSnapshot) running(now time.Time) PromotionPlan {
 	return plan
 }
 
-// merged records what became of the pull request, and has its branch removed.
-func (s PromotionSnapshot) merged() (PromotionPlan, bool) {
+// merged records what became of the pull request, and has its branch removed;
+// why is said where it has to be closed for that.
+func (s PromotionSnapshot) merged(why string) (PromotionPlan, bool) {
 	if s.Promotion.Proposal == nil || s.Promotion.Proposal.State != ProposalOpen || s.Proposal == nil {
 		return PromotionPlan{}, false
 	}
@@ -53,22 +61,35 @@ func (s PromotionSnapshot) merged() (PromotionPlan, bool) {
 	plan.Record.Proposal = &merged
 	// A branch that somebody went on with stays.
 	if s.Proposal.State != ProposalClosed && s.foreign() == "" {
-		plan.Action, plan.Reason = RemoveProposal, "Git has "+s.Release.Tags()
+		plan.Action, plan.Reason = RemoveProposal, why
 	}
 	return plan, true
 }
 
-// tick stops or starts the clock of the deadline, and takes off it what nobody
-// watched.
+// checkpoint is how much of the clock of the deadline may be lost when Serin
+// ends: so often it is brought forward in the record while it runs.
+const checkpoint = time.Minute
+
+// tick brings the clock of the deadline forward, and stops or starts it. What
+// counts is in the record, so a new process goes on where the last one was;
+// time in which nobody looked does not count.
 func (s *PromotionSnapshot) tick(stopped bool, now time.Time) {
 	p := &s.Promotion
-	if s.Unwatched > 0 && !p.ClockSince.IsZero() {
-		p.ClockSince = p.ClockSince.Add(min(s.Unwatched, max(0, now.Sub(p.ClockSince))))
+	// A record has whole seconds: the rest of one is counted at the next look.
+	now = now.Truncate(time.Second)
+	if !p.ClockSince.IsZero() {
+		passed := now.Sub(p.ClockSince)
+		switch {
+		case passed < 0 || s.Patience > 0 && passed > s.Patience:
+			p.ClockSince = now
+		case stopped || passed >= checkpoint:
+			p.Clock, p.ClockSince = p.Clock+passed, now
+		}
 	}
 	switch {
-	case stopped && !p.ClockSince.IsZero():
-		p.Clock, p.ClockSince = p.Elapsed(now), time.Time{}
-	case !stopped && p.ClockSince.IsZero():
+	case stopped:
+		p.ClockSince = time.Time{}
+	case p.ClockSince.IsZero():
 		p.ClockSince = now
 	}
 }
@@ -112,6 +133,9 @@ func (s PromotionSnapshot) unfinished() string {
 	text := describeWorkloads(open)
 	if s.Sync != "" {
 		text = "sync fails: " + s.Sync + "; " + text
+	}
+	if s.Suspended != "" {
+		text = s.Suspended + " is suspended, resume it (the deadline's clock stands); " + text
 	}
 	return text
 }
@@ -157,7 +181,7 @@ func (s PromotionSnapshot) rollingBack(now time.Time) PromotionPlan {
 		return plan
 	}
 	if s.Environment.Return == ReturnNot {
-		return s.enter(Failed, now, "failed: %s. Git is left as it is (rollback: None)", s.Promotion.Failure)
+		return s.closing(s.enter(Failed, now, "failed: %s. Git is left as it is (rollback: None)", s.Promotion.Failure))
 	}
 	if !s.Git.Known {
 		return s.keep(fmt.Sprintf("failed: %s. Waits for Git, which could not be read, to restore it", s.Promotion.Failure))
@@ -167,7 +191,7 @@ func (s PromotionSnapshot) rollingBack(now time.Time) PromotionPlan {
 		return s.restored(lost, now)
 	}
 	if s.Newer != "" {
-		return s.enter(Superseded, now, "failed: %s. Promotion %s of a newer Release took its place before it was taken back", s.Promotion.Failure, s.Newer)
+		return s.replaced(now)
 	}
 	if s.Environment.Return == ReturnByCommit && !s.Protected {
 		plan := s.enter(RolledBack, now, "failed: %s. Git is back at %s", s.Promotion.Failure, describe(restore))
@@ -207,10 +231,24 @@ func (s PromotionSnapshot) restorable(brought []Image) (restore, lost []Image) {
 	return restore, lost
 }
 
+// replaced ends a rollback that a newer Release makes needless. A pull request
+// that asks for it would take the newer Release back, so it is closed first.
+func (s PromotionSnapshot) replaced(now time.Time) PromotionPlan {
+	asked := s.Promotion.Proposal
+	if asked != nil && asked.Restores && asked.State == ProposalOpen && s.Proposal == nil {
+		return s.keep(fmt.Sprintf("failed: %s. Promotion %s of a newer Release takes its place once the rollback's pull request is closed: waits for the Git host, which could not be read",
+			s.Promotion.Failure, s.Newer))
+	}
+	return s.closing(s.enter(Superseded, now, "failed: %s. Promotion %s of a newer Release took its place before it was taken back", s.Promotion.Failure, s.Newer))
+}
+
 // restored ends a rollback once Git has nothing of it left that can go.
 func (s PromotionSnapshot) restored(lost []Image, now time.Time) PromotionPlan {
 	if len(lost) > 0 {
-		return s.enter(Failed, now, "failed: %s. There is no image to restore in place of %s: promote a newer Release", s.Promotion.Failure, describe(lost))
+		return s.closing(s.enter(Failed, now, "failed: %s. There is no image to restore in place of %s: promote a newer Release", s.Promotion.Failure, describe(lost)))
+	}
+	if plan, found := s.merged("Git is back at " + describe(s.Git.Images)); found {
+		return plan
 	}
 	plan := s.enter(RolledBack, now, "failed: %s. Git is back at %s", s.Promotion.Failure, describe(s.Git.Images))
 	if plan.Record.RollbackCommit == "" {

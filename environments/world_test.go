@@ -23,8 +23,10 @@ type world struct {
 	bad      map[Digest]string // image -> environment in which it fails
 	request  Request
 	handled  string
-	commits  int
-	pushed   int
+	// asked are the last requests upon Promotions, by name.
+	asked   map[string]Request
+	commits int
+	pushed  int
 	// crash is the chance that a controller dies between its act and its report.
 	crash float64
 }
@@ -36,7 +38,7 @@ type pull struct {
 }
 
 func newWorld(t *testing.T, rng *rand.Rand) *world {
-	w := &world{t: t, rng: rng, now: start, git: map[string][]Image{}, holds: map[string]Hold{}, pulls: map[string]*pull{}, bad: map[Digest]string{}}
+	w := &world{t: t, rng: rng, now: start, git: map[string][]Image{}, holds: map[string]Hold{}, pulls: map[string]*pull{}, bad: map[Digest]string{}, asked: map[string]Request{}}
 	w.envs = []Environment{
 		{Name: "dev", Entry: ByCommit, Return: ReturnByCommit, Deadline: time.Hour},
 		{Name: "staging", After: []string{"dev"}, Entry: ByPullRequest, Return: ReturnByCommit, Deadline: time.Hour, Soak: time.Minute},
@@ -126,6 +128,9 @@ func (w *world) promotion(i int) bool {
 			s.Proposal = &shown
 		}
 	}
+	if w.asked[p.Name].Token != p.Handled {
+		s.Request = w.asked[p.Name]
+	}
 	if p.Phase == Applying || p.Phase == RollingOut || p.Phase == Soaking {
 		s.Workloads = w.workload(p.Environment)
 	}
@@ -203,6 +208,11 @@ func (w *world) check() {
 		if open > 1 {
 			w.t.Fatalf("%d Promotions are under way in %s", open, e.Name)
 		}
+		if p := w.pulls[e.Name]; p != nil && p.Restores && p.State == ProposalOpen && !slices.ContainsFunc(w.promos, func(p Promotion) bool {
+			return p.Environment == e.Name && p.Phase == RollingBack
+		}) {
+			w.t.Fatalf("a rollback's pull request is open in %s, and nothing is rolled back there", e.Name)
+		}
 	}
 }
 
@@ -235,7 +245,7 @@ func (w *world) settle() {
 // disturb does one thing that may happen at any moment.
 func (w *world) disturb() {
 	environment := w.envs[w.rng.IntN(len(w.envs))].Name
-	switch w.rng.IntN(24) {
+	switch w.rng.IntN(26) {
 	case 0:
 		w.push("")
 	case 1:
@@ -243,7 +253,8 @@ func (w *world) disturb() {
 	case 2:
 		w.merge(environment)
 	case 3, 4:
-		if p := w.pulls[environment]; p != nil && p.State != ProposalMerged {
+		reopened := func(p *pull) bool { return p.State == ProposalClosed && p.Restores }
+		if p := w.pulls[environment]; p != nil && p.State != ProposalMerged && !reopened(p) {
 			p.State = map[bool]ProposalState{true: ProposalClosed, false: ProposalOpen}[p.State == ProposalOpen]
 		}
 	case 5:
@@ -257,6 +268,11 @@ func (w *world) disturb() {
 		w.now = w.now.Add(time.Duration(w.rng.IntN(120)) * time.Second)
 	case 9, 10, 11, 12:
 		w.pipeline()
+	case 24:
+		if len(w.promos) > 0 {
+			verb := map[bool]Verb{true: Approve, false: Reject}[w.rng.IntN(3) == 0]
+			w.asked[w.promos[w.rng.IntN(len(w.promos))].Name] = Request{Verb: verb, Token: fmt.Sprint(w.rng.Uint64()), By: "ann"}
+		}
 	default:
 		if len(w.promos) > 0 {
 			w.promotion(w.rng.IntN(len(w.promos)))

@@ -61,7 +61,7 @@ func requestCommands() []*cobra.Command {
 		{use: "approve PROMOTION", word: v1alpha1.RequestApprove, object: promotion,
 			short: "Approve a promotion: its pull request is merged, or its approval gate opened"},
 		{use: "reject PROMOTION", word: v1alpha1.RequestReject, object: promotion,
-			short: "Reject a promotion: its pull request is closed and not opened again for this Release"},
+			short: "Reject a promotion: its pull request is closed and not opened again for this Release; once Git has it, it is taken back as one that failed"},
 		{use: "retry PIPELINE ENVIRONMENT", word: v1alpha1.RequestRetry, object: pipeline,
 			short: "Try the Release that failed or was rejected last in an environment once more, out of quarantine"},
 		{use: "promote PIPELINE ENVIRONMENT RELEASE", word: v1alpha1.RequestPromote, object: pipeline,
@@ -121,6 +121,9 @@ func ask(ctx context.Context, c client.Client, object client.Object, key types.N
 	if err := c.Get(ctx, key, object); err != nil {
 		return err
 	}
+	if refusal := refused(object, environments.Verb(word)); refusal != "" {
+		return fmt.Errorf("promotion %s: %s", key, refusal)
+	}
 	before, _ := object.DeepCopyObject().(client.Object)
 	annotations := object.GetAnnotations()
 	if annotations == nil {
@@ -134,6 +137,20 @@ func ask(ctx context.Context, c client.Client, object client.Object, key types.N
 	}
 	object.SetAnnotations(annotations)
 	return c.Patch(ctx, object, client.MergeFrom(before))
+}
+
+// refused says why the controller would refuse a request upon a Promotion as it
+// is, so that the person learns of it at once; empty where it would not.
+func refused(object client.Object, verb environments.Verb) string {
+	promotion, is := object.(*v1alpha1.Promotion)
+	if !is {
+		return ""
+	}
+	record := environments.Promotion{Phase: environments.Phase(promotion.Status.Phase), Environment: promotion.Spec.Environment}
+	if shown := promotion.Status.PullRequest; shown != nil {
+		record.Proposal = &environments.Proposal{Restores: shown.Purpose == "Rollback"}
+	}
+	return environments.Refusal(verb, record)
 }
 
 // who is the person at the terminal, as far as the machine knows; the API

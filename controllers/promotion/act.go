@@ -167,7 +167,7 @@ func (r *Reconciler) restore(ctx context.Context, s *scope, plan *environments.P
 		return err
 	}
 	plan.Record.RollbackCommit = string(written.Revision)
-	r.syncFailure(ctx, s, plan.Record.RollbackCommit)
+	r.sync(ctx, s, plan.Record.RollbackCommit)
 	return nil
 }
 

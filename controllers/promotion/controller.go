@@ -54,8 +54,6 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Now is the clock.
 	Now func() time.Time
-
-	watched watched
 }
 
 // How soon a Promotion is looked at again.
@@ -88,9 +86,7 @@ type scope struct {
 	tip *overlays.Tip
 	// workloads that the Release changes here, as the overlay renders.
 	workloads []v1alpha1.PromotedWorkload
-	// watched says that the workloads were looked at.
-	watched bool
-	now     time.Time
+	now       time.Time
 }
 
 // Reconcile observes, decides, acts and reports. An object that changed since
@@ -131,14 +127,13 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) gather(ctx context.Context, name types.NamespacedName) (*scope, error) {
 	s := &scope{promotion: &v1alpha1.Promotion{}, pipeline: &v1alpha1.Pipeline{}, release: &v1alpha1.Release{}, now: r.Now().UTC()}
 	if err := r.Client.Get(ctx, name, s.promotion); err != nil {
-		r.watched.forget(name)
 		return nil, client.IgnoreNotFound(err)
 	}
 	if !s.promotion.DeletionTimestamp.IsZero() {
 		return nil, nil
 	}
 	s.record = convert.Promotion(*s.promotion)
-	if s.record.Phase.Ended() && s.record.Phase != environments.Rejected {
+	if s.record.Phase.Ended() && s.record.Phase != environments.Rejected && !s.isAsked() {
 		return nil, nil
 	}
 	spec := s.promotion.Spec
@@ -189,6 +184,10 @@ func (r *Reconciler) isFresh(ctx context.Context, read *v1alpha1.Promotion) (boo
 	}
 	return current.ResourceVersion == read.ResourceVersion, nil
 }
+
+// patience is the longest time between two looks that counts as watched: looks
+// come at each interval, and one may fail.
+func (s *scope) patience() time.Duration { return 2*s.interval() + 2*time.Minute }
 
 // interval between two looks where nothing wakes the controller.
 func (s *scope) interval() time.Duration {

@@ -436,3 +436,50 @@ func TestIntegrationProposalBranchCannotBeRemoved(t *testing.T) {
 	w.sh("git", "push", "-q", "origin", "HEAD:main")
 	w.phase("staging", "v1.1.0", v1alpha1.PromotionSucceeded)
 }
+
+// A person's no while the cluster takes a Release takes it back as one that
+// failed; a word after the end is refused, and says so.
+func TestIntegrationRejectTakesBack(t *testing.T) {
+	w := newWorld(t, "dev")
+	w.start(w.pipelineOf("dev"))
+	before := w.overlay("dev")
+	w.eventually("dev does not get to an end by itself", func() (bool, string) {
+		var d appsv1.Deployment
+		w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "app-dev"}, &d))
+		one := int32(1)
+		d.Spec.Replicas, d.Spec.Paused = &one, true
+		if err := w.client.Update(t.Context(), &d); err != nil {
+			return false, err.Error()
+		}
+		return true, ""
+	})
+	w.push("v1.1.0")
+	p := w.phase("dev", "v1.1.0", v1alpha1.PromotionRollingOut)
+	w.annotate(&p, environments.NewRequest(environments.Reject, time.Now()))
+	back := w.phase("dev", "v1.1.0", v1alpha1.PromotionRolledBack)
+	if back.Status.Failure != "rejected by ann" {
+		t.Errorf("failure %q", back.Status.Failure)
+	}
+	if after := w.overlay("dev"); after != before {
+		t.Errorf("dev's overlay is\n%s, and was\n%s", after, before)
+	}
+	w.eventually("the Release is quarantined", func() (bool, string) {
+		waiting := w.environment("dev").Waiting
+		return strings.Contains(waiting, "quarantined"), waiting
+	})
+	w.annotate(&back, environments.NewRequest(environments.Approve, time.Now()))
+	w.eventually("the approval is refused", func() (bool, string) {
+		after := w.phase("dev", "v1.1.0", v1alpha1.PromotionRolledBack)
+		return after.Status.HandledRequest == back.Annotations[v1alpha1.AnnotationRequest], after.Status.HandledRequest
+	})
+	w.eventually("an event says so", func() (bool, string) {
+		var events corev1.EventList
+		w.must(w.client.List(t.Context(), &events, client.InNamespace(w.namespace)))
+		for _, event := range events.Items {
+			if event.Reason == "RequestRefused" && strings.Contains(event.Message, "it has ended (RolledBack)") {
+				return true, ""
+			}
+		}
+		return false, fmt.Sprintf("%d other events", len(events.Items))
+	})
+}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/internal/convert"
 	"github.com/serin-gitops/serin/controllers/internal/trouble"
@@ -40,6 +38,10 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (environments.Promot
 	}
 	var found *trouble.Trouble
 	snapshot.Request, found = s.request()
+	if environments.Refusal(snapshot.Request.Verb, s.record) != "" {
+		// It is refused whatever there is to see.
+		return snapshot, found
+	}
 	// The pull request first: were Git read first, a merge in between that
 	// deletes its branch would look like a rejection.
 	if s.looksAtProposal(snapshot.Newer) {
@@ -61,9 +63,8 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (environments.Promot
 	if s.running() {
 		workloads, failed := r.workloads(ctx, s)
 		snapshot.Workloads, found = workloads, trouble.First(failed, found)
-		snapshot.Sync = r.syncFailure(ctx, s, s.record.Commit)
-		snapshot.Unwatched = r.watched.gap(client.ObjectKeyFromObject(s.promotion), s.record.ClockSince, s.now, patience(s.interval()))
-		s.watched = workloads != nil
+		sync := r.sync(ctx, s, s.record.Commit)
+		snapshot.Sync, snapshot.Suspended, snapshot.Patience = sync.failure, sync.suspended, s.patience()
 	}
 	return snapshot, found
 }
@@ -82,16 +83,22 @@ func (s *scope) running() bool {
 	}
 }
 
+// isAsked says whether a person asked for something that was not handled yet.
+func (s *scope) isAsked() bool {
+	value := s.promotion.Annotations[v1alpha1.AnnotationRequest]
+	return value != "" && value != s.promotion.Status.HandledRequest
+}
+
 // request is what a person asked for and has not got yet.
 func (s *scope) request() (environments.Request, *trouble.Trouble) {
 	annotations := s.promotion.Annotations
-	value := annotations[v1alpha1.AnnotationRequest]
-	if value == s.promotion.Status.HandledRequest {
+	if !s.isAsked() {
 		return environments.Request{}, nil
 	}
+	value := annotations[v1alpha1.AnnotationRequest]
 	request, err := environments.ParseRequest(value)
 	if err != nil {
-		return environments.Request{}, &trouble.Trouble{Reason: "RequestRefused", Stalled: true, Message: err.Error()}
+		return environments.Request{}, &trouble.Trouble{Reason: requestRefused, Stalled: true, Message: err.Error()}
 	}
 	request.By, request.Reason = annotations[v1alpha1.AnnotationBy], annotations[v1alpha1.AnnotationReason]
 	return request, nil

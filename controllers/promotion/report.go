@@ -6,7 +6,6 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/internal/convert"
@@ -14,6 +13,10 @@ import (
 	"github.com/serin-gitops/serin/controllers/internal/trouble"
 	"github.com/serin-gitops/serin/environments"
 )
+
+// requestRefused is the reason of events and conditions for what a person asked
+// and does not get.
+const requestRefused = "RequestRefused"
 
 // report writes the status once, tells people what changed, and says when to
 // look again.
@@ -23,7 +26,9 @@ func (r *Reconciler) report(ctx context.Context, s *scope, plan environments.Pro
 	next.Status.Workloads = s.workloads
 	next.Status.ObservedGeneration = next.Generation
 	conditions(next, found)
-	if found != nil && found.Reason == "RequestRefused" {
+	refused := plan.Refused
+	if found != nil && found.Reason == requestRefused {
+		refused = found.Message
 		next.Status.HandledRequest = next.Annotations[v1alpha1.AnnotationRequest]
 	}
 	changed, err := status.Patch(ctx, r.Client, s.promotion, next)
@@ -32,12 +37,9 @@ func (r *Reconciler) report(ctx context.Context, s *scope, plan environments.Pro
 	}
 	if changed {
 		r.tell(s, next, found)
-	}
-	switch name := client.ObjectKeyFromObject(s.promotion); {
-	case plan.Record.Phase.Ended():
-		r.watched.forget(name)
-	case s.watched:
-		r.watched.note(name, s.now)
+		if refused != "" {
+			status.Event(r.Recorder, next, status.Warning, requestRefused, refused)
+		}
 	}
 	if found != nil && found.Err != nil {
 		return ctrl.Result{}, found.Err
@@ -72,7 +74,7 @@ func conditions(p *v1alpha1.Promotion, found *trouble.Trouble) {
 // tell sends events and counts outcomes.
 func (r *Reconciler) tell(s *scope, next *v1alpha1.Promotion, found *trouble.Trouble) {
 	before, after := s.promotion.Status, next.Status
-	if found != nil && before.Message != after.Message {
+	if found != nil && found.Reason != requestRefused && before.Message != after.Message {
 		status.Event(r.Recorder, next, status.Warning, found.Reason, found.Message)
 	}
 	if before.Phase == after.Phase {

@@ -1,6 +1,7 @@
 package promotion
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -20,38 +21,56 @@ var (
 
 const requestedAt = "reconcile.fluxcd.io/requestedAt"
 
-// syncFailure asks Flux, where the Environment names its Kustomization, to
-// reconcile the commit, once for each commit, and returns what it says that
-// fails. That Flux cannot be asked is its failure too: the commit is in Git, and
-// Flux' own interval goes on.
-func (r *Reconciler) syncFailure(ctx context.Context, s *scope, commit string) string {
+// synced is what whatever applies Git says of itself.
+type synced struct {
+	// failure is why it cannot, suspended names the object that a person
+	// suspended; both are empty where it works or does not say.
+	failure, suspended string
+}
+
+// sync asks Flux, where the Environment names its Kustomization, to reconcile
+// the commit, once for each commit, and returns what it says. That Flux cannot
+// be asked is its failure too: the commit is in Git, and Flux' own interval goes
+// on.
+func (r *Reconciler) sync(ctx context.Context, s *scope, commit string) synced {
 	ref := s.overlay.SyncRef
 	if ref == nil {
-		return ""
+		return synced{}
 	}
-	namespace := ref.Namespace
-	if namespace == "" {
-		namespace = s.pipeline.Namespace
+	name := types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
+	if name.Namespace == "" {
+		name.Namespace = s.pipeline.Namespace
 	}
-	kustomization, err := r.askFlux(ctx, kustomizationKind, types.NamespacedName{Namespace: namespace, Name: ref.Name}, commit)
+	kustomization, err := r.askFlux(ctx, kustomizationKind, name, commit)
 	if err != nil {
 		log.FromContext(ctx).Info("Flux cannot be asked to reconcile", "error", err.Error())
-		return err.Error()
+		return synced{failure: err.Error()}
 	}
+	says := synced{failure: notReady(kustomization), suspended: suspended(kustomization)}
 	source, _, _ := unstructured.NestedStringMap(kustomization.Object, "spec", "sourceRef")
-	if source["kind"] == gitRepositoryKind.Kind {
-		if source["namespace"] == "" {
-			source["namespace"] = namespace
-		}
-		repository, err := r.askFlux(ctx, gitRepositoryKind, types.NamespacedName{Namespace: source["namespace"], Name: source["name"]}, commit)
-		if err != nil {
-			return err.Error()
-		}
-		if failure := notReady(repository); failure != "" {
-			return failure
-		}
+	if source["kind"] != gitRepositoryKind.Kind {
+		return says
 	}
-	return notReady(kustomization)
+	if source["namespace"] == "" {
+		source["namespace"] = name.Namespace
+	}
+	repository, err := r.askFlux(ctx, gitRepositoryKind, types.NamespacedName{Namespace: source["namespace"], Name: source["name"]}, commit)
+	if err != nil {
+		says.failure = err.Error()
+		return says
+	}
+	says.failure = cmp.Or(notReady(repository), says.failure)
+	says.suspended = cmp.Or(says.suspended, suspended(repository))
+	return says
+}
+
+// suspended names an object of Flux that a person suspended, which it says
+// nothing of in its conditions; empty where it is not.
+func suspended(object *unstructured.Unstructured) string {
+	if is, _, _ := unstructured.NestedBool(object.Object, "spec", "suspend"); !is {
+		return ""
+	}
+	return fmt.Sprintf("%s %s/%s", object.GetKind(), object.GetNamespace(), object.GetName())
 }
 
 // askFlux reads one of Flux' objects and asks it to reconcile, where it was not
