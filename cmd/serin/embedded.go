@@ -38,8 +38,8 @@ type embeddedGit struct {
 	// URL is the server's address for others, in webhooks.
 	URL string `json:"url"`
 	// Users names a YAML file: a list of {name, password, readOnly,
-	// pushProtected}. Without it everybody who reaches the server may write.
-	Users string `json:"users,omitempty"`
+	// pushProtected}. Who may push decides what the cluster runs.
+	Users string `json:"users"`
 	// Repositories are created empty where they are missing.
 	Repositories []string `json:"repositories,omitempty"`
 	// Protected are patterns of branches that only users with pushProtected
@@ -51,6 +51,9 @@ type embeddedRegistry struct {
 	// Address to listen at and Directory to keep images in.
 	Address   string `json:"address"`
 	Directory string `json:"directory"`
+	// Users names a YAML file such as that of git: who may push. Everybody who
+	// reaches the registry may pull, as nodes do.
+	Users string `json:"users"`
 	// Names that nodes and Pipelines call the registry by, such as
 	// registry.local:5000.
 	Names []string `json:"names"`
@@ -67,7 +70,8 @@ type embeddedSync struct {
 	Interval metav1.Duration `json:"interval,omitzero"`
 }
 
-type gitUser struct {
+// embeddedUser is one of a file of users.
+type embeddedUser struct {
 	Name          string `json:"name"`
 	Password      string `json:"password"`
 	ReadOnly      bool   `json:"readOnly,omitempty"`
@@ -107,17 +111,21 @@ func embed(mgr manager.Manager, config *embeddedConfig, repositories overlays.Re
 	if config.Git == nil {
 		return nil
 	}
-	users, err := config.Git.users()
+	users, err := readUsers("git", config.Git.Users)
 	if err != nil {
 		return err
 	}
 	if len(config.Sync) > 0 {
-		if err := embedSync(mgr, config, users, repositories, namespace, h); err != nil {
+		if err := embedSync(mgr, config, users[0], repositories, namespace, h); err != nil {
 			return err
 		}
 	}
+	entering := make([]gitserver.User, 0, len(users))
+	for _, u := range users {
+		entering = append(entering, gitserver.User(u))
+	}
 	server, err := gitserver.New(gitserver.Options{
-		Dir: config.Git.Directory, BaseURL: config.Git.URL, Users: users, Protected: config.Git.Protected, NoCreateOnPush: true,
+		Dir: config.Git.Directory, BaseURL: config.Git.URL, Users: entering, Protected: config.Git.Protected, NoCreateOnPush: true,
 		OnPush: func(push gitserver.Push) { h.gitPush(push.URL, push.Branch()) },
 	})
 	if err != nil {
@@ -131,27 +139,38 @@ func embed(mgr manager.Manager, config *embeddedConfig, repositories overlays.Re
 	return mgr.Add(&httpServer{name: "git", address: config.Git.Address, handler: server, close: server.Close})
 }
 
-func (g *embeddedGit) users() ([]gitserver.User, error) {
-	if g.Users == "" {
-		return nil, nil
+// readUsers reads the users of a server; without any, everybody who reaches it
+// could write.
+func readUsers(server, path string) ([]embeddedUser, error) {
+	if path == "" {
+		return nil, fmt.Errorf("%s.users is missing: name the file that lists who may push, such as /etc/serin/users.yaml", server)
 	}
-	var listed []gitUser
-	if err := readYAML(g.Users, &listed); err != nil {
+	var listed []embeddedUser
+	if err := readYAML(path, &listed); err != nil {
 		return nil, err
 	}
-	users := make([]gitserver.User, 0, len(listed))
+	if len(listed) == 0 {
+		return nil, fmt.Errorf("%s: there is no user; list at least one {name, password}", path)
+	}
 	for _, u := range listed {
 		if u.Name == "" || u.Password == "" {
-			return nil, fmt.Errorf("%s: user %q: name and password are required", g.Users, u.Name)
+			return nil, fmt.Errorf("%s: user %q: name and password are required", path, u.Name)
 		}
-		users = append(users, gitserver.User(u))
 	}
-	return users, nil
+	return listed, nil
 }
 
 func embedRegistry(mgr manager.Manager, config *embeddedRegistry, h *hub) error {
+	listed, err := readUsers("registry", config.Users)
+	if err != nil {
+		return err
+	}
+	users := make([]registry.User, 0, len(listed))
+	for _, u := range listed {
+		users = append(users, registry.User{Name: u.Name, Password: u.Password, ReadOnly: u.ReadOnly})
+	}
 	server, err := registry.Open(registry.Options{
-		Dir: config.Directory,
+		Dir: config.Directory, Users: users, AnonymousRead: true,
 		OnPush: func(repository, _, _ string) {
 			for _, name := range config.Names {
 				h.imagePush(name + "/" + repository)
@@ -164,16 +183,17 @@ func embedRegistry(mgr manager.Manager, config *embeddedRegistry, h *hub) error 
 	return mgr.Add(&httpServer{name: "registry", address: config.Address, handler: server})
 }
 
-func embedSync(mgr manager.Manager, config *embeddedConfig, users []gitserver.User, repositories overlays.Repositories, namespace string, h *hub) error {
+// embedSync adds the sync, which fetches as the given user.
+func embedSync(mgr manager.Manager, config *embeddedConfig, as embeddedUser, repositories overlays.Repositories, namespace string, h *hub) error {
 	_, port, err := net.SplitHostPort(config.Git.Address)
 	if err != nil {
 		return fmt.Errorf("git.address %q: %w", config.Git.Address, err)
 	}
 	var sources []sync.Source
 	for _, s := range config.Sync {
-		remote := overlays.Remote{URL: "http://" + net.JoinHostPort("127.0.0.1", port) + "/" + s.Repository + ".git"}
-		if len(users) > 0 {
-			remote.Username, remote.Password = users[0].Name, users[0].Password
+		remote := overlays.Remote{
+			URL:      "http://" + net.JoinHostPort("127.0.0.1", port) + "/" + s.Repository + ".git",
+			Username: as.Name, Password: as.Password,
 		}
 		sources = append(sources, sync.Source{
 			Name: s.Name, Remote: remote, Branch: s.Branch, Path: s.Path, Namespace: namespace, Interval: s.Interval.Duration,

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -114,5 +115,32 @@ func TestPodIsConfined(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What is not named in the policy cannot be reached: each port that the pod
+// opens is in it, by a name that it has.
+func TestEmbeddedPortsAreInTheNetworkPolicy(t *testing.T) {
+	result := render(t, "embedded")
+	ports := map[string]bool{}
+	each(t, result, "Deployment", func(deployment appsv1.Deployment) {
+		for _, port := range deployment.Spec.Template.Spec.Containers[0].Ports {
+			ports[port.Name] = false
+		}
+	})
+	each(t, result, "NetworkPolicy", func(policy networkingv1.NetworkPolicy) {
+		for _, rule := range policy.Spec.Ingress {
+			for _, port := range rule.Ports {
+				if _, found := ports[port.Port.StrVal]; !found {
+					t.Errorf("the policy opens %s, which the pod does not have", port.Port)
+				}
+				ports[port.Port.StrVal] = true
+			}
+		}
+	})
+	for name, opened := range ports {
+		if !opened {
+			t.Errorf("nobody reaches the port %s", name)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -99,13 +100,18 @@ func (c *Cluster) PushBinary(ctx context.Context, reference, binary string) (str
 // use for it, such as bootstrap.local:5001/shop:v1. To Gitea's registry it
 // pushes as Gitea's administrator: gitea.local:3000/serin/shop:v1.
 func (c *Cluster) Push(ctx context.Context, reference string, image v1.Image) error {
+	var login authn.Authenticator = authn.Anonymous
+	if strings.HasPrefix(reference, layout.HostPort("gitea.local", layout.GiteaPort)+"/") {
+		login = &authn.Basic{Username: c.Gitea.User, Password: c.Gitea.Token}
+	}
+	return c.PushAs(ctx, reference, image, login)
+}
+
+// PushAs is Push with credentials.
+func (c *Cluster) PushAs(ctx context.Context, reference string, image v1.Image, login authn.Authenticator) error {
 	parsed, err := name.ParseReference(reference, name.Insecure)
 	if err != nil {
 		return fmt.Errorf("image reference %q: %w", reference, err)
-	}
-	login := authn.Anonymous
-	if parsed.Context().RegistryStr() == layout.HostPort("gitea.local", layout.GiteaPort) {
-		login = &authn.Basic{Username: c.Gitea.User, Password: c.Gitea.Token}
 	}
 	if err := remote.Write(parsed, image, remote.WithContext(ctx), remote.WithTransport(c.Transport()), remote.WithAuth(login)); err != nil {
 		return fmt.Errorf("push %s: %w", reference, err)

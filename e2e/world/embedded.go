@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,7 +16,11 @@ import (
 )
 
 // embedded is the light profile: Git server, registry and sync are Serin's own.
-type embedded struct{ w *World }
+type embedded struct {
+	w *World
+	// password of the one user of both servers, made anew for each world.
+	password string
+}
 
 func (e *embedded) overlay() string { return "embedded" }
 
@@ -55,6 +60,7 @@ data:
     registry:
       address: ":5000"
       directory: /var/lib/serin/registry
+      users: /etc/serin/users.yaml
       names: [registry.local:5000]
     sync:%[3]s
 ---
@@ -73,7 +79,7 @@ apiVersion: v1
 kind: Secret
 metadata: {name: deploy, namespace: %[6]s}
 stringData: {username: %[4]s, password: %[5]s}
-`, SerinNamespace, e.w.dataPath(), syncs.String(), gitUser, gitPassword, Namespace)
+`, SerinNamespace, e.w.dataPath(), syncs.String(), gitUser, e.password, Namespace)
 }
 
 // clear has nothing to remove: Serin's volume holds all, and goes with the rest.
@@ -82,7 +88,7 @@ func (e *embedded) clear(context.Context) error { return nil }
 func (e *embedded) imageRepository() string { return Repository }
 
 func (e *embedded) push(ctx context.Context, reference string, image v1.Image) error {
-	return e.w.Push(ctx, reference, image)
+	return e.w.PushAs(ctx, reference, image, &authn.Basic{Username: gitUser, Password: e.password})
 }
 
 func (e *embedded) gitURL(ctx context.Context) (string, error) {
@@ -90,7 +96,7 @@ func (e *embedded) gitURL(ctx context.Context) (string, error) {
 	err := Eventually(ctx, time.Minute, "the Git server's Service", func(ctx context.Context) (string, error) {
 		return "", e.w.Client.Get(ctx, types.NamespacedName{Namespace: SerinNamespace, Name: "serin-git"}, &service)
 	})
-	return fmt.Sprintf("http://%s:%s@%s:3000/deploy.git", gitUser, gitPassword, service.Spec.ClusterIP), err
+	return fmt.Sprintf("http://%s:%s@%s:3000/deploy.git", gitUser, e.password, service.Spec.ClusterIP), err
 }
 
 func (e *embedded) exampleOverlay(environment string) images.Overlay {

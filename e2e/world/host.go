@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"crypto/rand"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -39,5 +40,5 @@ func newHost(w *World) host {
 	if w.options.Profile == sandbox.Full { // the cluster may have more parts than were asked for
 		return &gitea{w: w}
 	}
-	return &embedded{w: w}
+	return &embedded{w: w, password: rand.Text()}
 }

@@ -35,8 +35,7 @@ const (
 	// SerinNamespace is where Serin runs.
 	SerinNamespace = "serin-system"
 
-	gitUser     = "deploy"
-	gitPassword = "a-password-of-the-sandbox"
+	gitUser = "deploy"
 )
 
 // Environments in order, each with its namespace.

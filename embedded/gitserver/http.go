@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"github.com/serin-gitops/serin/embedded/internal/login"
 )
 
 // maxNegotiation bounds the wants and haves of one fetch, in bytes after
@@ -177,7 +179,7 @@ func (s *Server) authorize(r *http.Request, call *request) int {
 		return http.StatusOK
 	case known:
 		return http.StatusForbidden
-	case reads && s.options.AnonymousRead && r.Header.Get("Authorization") == "":
+	case reads && s.options.AnonymousRead && !login.Given(r):
 		return http.StatusOK
 	default:
 		return http.StatusUnauthorized

@@ -11,8 +11,6 @@ package gitserver
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +24,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/serin-gitops/serin/embedded/gitserver/internal/hook"
+	"github.com/serin-gitops/serin/embedded/internal/login"
 )
 
 // Defaults of Options.
@@ -209,22 +208,5 @@ func (s *Server) authenticate(r *http.Request) (user User, known bool) {
 	if len(s.options.Users) == 0 {
 		return User{PushProtected: true}, true
 	}
-	name, password, given := r.BasicAuth()
-	if !given {
-		return User{}, false
-	}
-	// Every user is compared, in constant time, so that neither the time of an
-	// answer nor its text tells which names there are.
-	for _, candidate := range s.options.Users {
-		if same(candidate.Name, name)&same(candidate.Password, password) == 1 {
-			user, known = candidate, true
-		}
-	}
-	return user, known && user.Password != ""
-}
-
-// same compares in constant time, whatever the lengths.
-func same(a, b string) int {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:])
+	return login.Find(r, s.options.Users, func(u User) (string, string) { return u.Name, u.Password })
 }

@@ -280,17 +280,68 @@ func TestUndeliveredIsReportedWithoutThePath(t *testing.T) {
 }
 
 func TestCredentialsAreAsked(t *testing.T) {
-	_, server := serve(t, registry.Options{Username: "ci", Password: "s3cret"})
-	image, _ := randomImage(t)
+	ci, node := &authn.Basic{Username: "ci", Password: "s3cret"}, &authn.Basic{Username: "node", Password: "0ther"}
+	_, server := serve(t, registry.Options{AnonymousRead: true, Users: []registry.User{
+		{Name: "ci", Password: "s3cret"}, {Name: "node", Password: "0ther", ReadOnly: true}, {Name: "nobody"},
+	}})
+	image, digest := randomImage(t)
 	ref := reference(t, server, "acme/web:1.0.0")
-	for _, auth := range []authn.Authenticator{authn.Anonymous, &authn.Basic{Username: "ci", Password: "wrong"}, &authn.Basic{Username: "who", Password: "s3cret"}} {
+	cases := []struct {
+		auth authn.Authenticator
+		code int
+	}{
+		{authn.Anonymous, http.StatusUnauthorized},
+		{&authn.Basic{Username: "ci", Password: "wrong"}, http.StatusUnauthorized},
+		{&authn.Basic{Username: "who", Password: "s3cret"}, http.StatusUnauthorized},
+		{&authn.Basic{Username: "nobody"}, http.StatusUnauthorized},
+		{node, http.StatusForbidden},
+	}
+	for _, c := range cases {
 		var refused *transport.Error
-		if err := remote.Write(ref, image, remote.WithAuth(auth)); !errors.As(err, &refused) || refused.StatusCode != http.StatusUnauthorized {
-			t.Errorf("%+v: got %v, want 401", auth, err)
+		if err := remote.Write(ref, image, remote.WithAuth(c.auth)); !errors.As(err, &refused) || refused.StatusCode != c.code {
+			t.Errorf("push as %+v: got %v, want %d", c.auth, err, c.code)
 		}
 	}
-	if err := remote.Write(ref, image, remote.WithAuth(&authn.Basic{Username: "ci", Password: "s3cret"})); err != nil {
-		t.Error(err)
+	if err := remote.Write(ref, image, remote.WithAuth(ci)); err != nil {
+		t.Fatal(err)
+	}
+	for _, auth := range []authn.Authenticator{authn.Anonymous, node, ci} {
+		if got, err := remote.Head(ref, remote.WithAuth(auth)); err != nil || got.Digest != digest {
+			t.Errorf("pull as %+v: got %v, %v", auth, got, err)
+		}
+	}
+	if err := remote.Delete(ref); err == nil {
+		t.Error("anybody may delete")
+	}
+}
+
+// A node sends no credentials, and asks for the image at once. Wrong ones are
+// not taken for none.
+func TestWhoMayPull(t *testing.T) {
+	users := []registry.User{{Name: "ci", Password: "s3cret"}}
+	_, open := serve(t, registry.Options{Users: users, AnonymousRead: true})
+	_, closed := serve(t, registry.Options{Users: users})
+	cases := []struct {
+		name, address, auth string
+		code                int
+	}{
+		{"anybody", open.URL + "/v2/acme/web/tags/list", "", http.StatusNotFound},
+		{"an empty name", open.URL + "/v2/acme/web/tags/list", "Basic Og==", http.StatusNotFound},
+		{"wrong ones", open.URL + "/v2/acme/web/tags/list", "Basic Y2k6d3Jvbmc=", http.StatusUnauthorized},
+		{"another scheme", open.URL + "/v2/acme/web/tags/list", "Bearer x", http.StatusUnauthorized},
+		{"a client that will push", open.URL + "/v2/", "", http.StatusUnauthorized},
+		{"anybody, where pulls are closed", closed.URL + "/v2/acme/web/tags/list", "", http.StatusUnauthorized},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			var header []string
+			if c.auth != "" {
+				header = []string{"Authorization", c.auth}
+			}
+			if resp, body := send(t, http.MethodGet, c.address, "", header...); resp.StatusCode != c.code {
+				t.Errorf("got %s %s, want %d", resp.Status, body, c.code)
+			}
+		})
 	}
 }
 

@@ -4,8 +4,6 @@
 package registry
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +16,8 @@ import (
 	"sync"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/serin-gitops/serin/embedded/internal/login"
 )
 
 // DefaultMaxUpload is the largest blob taken where Options do not say, in bytes.
@@ -27,8 +27,10 @@ const DefaultMaxUpload = 2 << 30
 type Options struct {
 	// Dir keeps everything; it is made where it is missing.
 	Dir string
-	// Username and Password, where set, are asked of every request.
-	Username, Password string
+	// Users may enter; with none, everybody may do everything.
+	Users []User
+	// AnonymousRead lets everybody pull, as nodes do.
+	AnonymousRead bool
 	// MaxUpload is the largest blob taken, in bytes; 0 is DefaultMaxUpload.
 	MaxUpload int64
 	// OnPush is called after a tag was written, once per push, before the push
@@ -37,6 +39,13 @@ type Options struct {
 	// Endpoints are told of every push in the notification format of the
 	// distribution project, while Run runs.
 	Endpoints []Endpoint
+}
+
+// User may enter the registry by HTTP basic authentication.
+type User struct {
+	Name, Password string
+	// ReadOnly users may pull only.
+	ReadOnly bool
 }
 
 // Registry is an http.Handler to be served at the root of a host.
@@ -106,9 +115,7 @@ func removeTemporary(dir string) error {
 // ServeHTTP implements http.Handler: the OCI distribution protocol under /v2/.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Docker-Distribution-API-Version", "registry/2.0")
-	if !r.allowed(req) {
-		w.Header().Set("WWW-Authenticate", `Basic realm="serin"`)
-		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "a user name and password are needed")
+	if !r.admit(w, req) {
 		return
 	}
 	where := parsePath(req.URL.Path)
@@ -121,26 +128,40 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.deleteManifest(w, req, where)
 	case where.kind == "tags" && req.Method == http.MethodGet:
 		r.listTags(w, req)
-	case where.kind == "blobs" && req.Method == http.MethodDelete:
-		refuse(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "blobs are shared by all repositories and are not deleted")
+	case !reads(req):
+		refuse(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "only manifests are deleted; blobs are shared by all repositories")
 	default:
 		r.inner.ServeHTTP(w, req)
 	}
 }
 
-// allowed compares hashes, so that the time taken tells nothing of the
-// password, its length neither.
-func (r *Registry) allowed(req *http.Request) bool {
-	if r.options.Username == "" && r.options.Password == "" {
+// admit lets a request in, or refuses it.
+func (r *Registry) admit(w http.ResponseWriter, req *http.Request) bool {
+	if len(r.options.Users) == 0 {
 		return true
 	}
-	username, password, _ := req.BasicAuth()
-	return same(username, r.options.Username)&same(password, r.options.Password) == 1
+	user, known := login.Find(req, r.options.Users, func(u User) (string, string) { return u.Name, u.Password })
+	switch {
+	case known && (reads(req) || !user.ReadOnly):
+		return true
+	case known:
+		refuse(w, http.StatusForbidden, "DENIED", "this user may only pull; push as one that is not readOnly")
+	case reads(req) && r.options.AnonymousRead && !login.Given(req) && req.URL.Path != base:
+		return true
+	default:
+		w.Header().Set("WWW-Authenticate", `Basic realm="serin"`)
+		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "a user name and password are needed")
+	}
+	return false
 }
 
-func same(given, want string) int {
-	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(want))
-	return subtle.ConstantTimeCompare(a[:], b[:])
+// base is where clients ask, before a push, whether credentials are needed. So
+// it asks for them even where everybody may pull: clients that were not asked
+// there would not send them with the push either.
+const base = "/v2/"
+
+func reads(req *http.Request) bool {
+	return req.Method == http.MethodGet || req.Method == http.MethodHead
 }
 
 // place is what a path of the protocol names.
@@ -155,7 +176,7 @@ type place struct {
 // parsePath reads /v2/<repository>/<kind>/<name>; a repository may itself hold
 // a part called "manifests", so it is read from the end.
 func parsePath(path string) place {
-	path, ok := strings.CutPrefix(path, "/v2/")
+	path, ok := strings.CutPrefix(path, base)
 	if !ok {
 		return place{}
 	}
