@@ -142,7 +142,8 @@ type Check struct {
 	// dryRun, where true, shows what it finds and never decides.
 	// +optional
 	DryRun bool `json:"dryRun,omitempty"`
-	// initialDelay from the canary's first traffic until this check decides.
+	// initialDelay from the trial's start, which is when the first canary pod is
+	// up, until this check decides; what is measured before is left out.
 	// +optional
 	InitialDelay metav1.Duration `json:"initialDelay,omitzero"`
 	// interval between two looks of this check; that of the analysis where left

@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // RolloutSpec says how one workload takes a new revision.
@@ -29,11 +30,13 @@ type RolloutSpec struct {
 	// +optional
 	Bake metav1.Duration `json:"bake,omitzero"`
 	// readyDeadline is how long a canary pod may take until its containers are
-	// ready.
+	// ready, from when it has a node and its images.
 	// +kubebuilder:default="2m"
 	// +optional
 	ReadyDeadline metav1.Duration `json:"readyDeadline,omitzero"`
-	// deadline of a whole trial; pauses and freezes do not count. It fails then.
+	// deadline of a whole trial; the time in which it is paused, frozen, blocked
+	// or waits for a person does not count. The trial ends then: it fails where
+	// canary pods are not ready, and else says nothing against the revision.
 	// +kubebuilder:default="2h"
 	// +optional
 	Deadline metav1.Duration `json:"deadline,omitzero"`
@@ -111,7 +114,8 @@ const (
 	RolloutStarting RolloutPhase = "Starting"
 	// RolloutProgressing: steps are taken.
 	RolloutProgressing RolloutPhase = "Progressing"
-	// RolloutPaused: a person, an approval step or a lack of evidence holds it.
+	// RolloutPaused: a person, an approval step, a lack of evidence or of room
+	// holds it.
 	RolloutPaused RolloutPhase = "Paused"
 	// RolloutFinalising: it passed; the workload itself rolls.
 	RolloutFinalising RolloutPhase = "Finalising"
@@ -119,8 +123,8 @@ const (
 	RolloutBaking RolloutPhase = "Baking"
 	// RolloutRollingBack: it failed; the canary drains.
 	RolloutRollingBack RolloutPhase = "RollingBack"
-	// RolloutRolledBack: stable serves, the bad revision is held until the
-	// workload gets another template.
+	// RolloutRolledBack: stable serves, the revision that was tried is held until
+	// the workload gets another template.
 	RolloutRolledBack RolloutPhase = "RolledBack"
 )
 
@@ -172,8 +176,7 @@ type RolloutStatus struct {
 	// +optional
 	StepStarted *metav1.MicroTime `json:"stepStarted,omitempty"`
 	// clock is how much of the step's time is used up; pauses and freezes do not
-	// count. clockAt is when it was last brought forward, clockRuns says whether
-	// it ran since then.
+	// count.
 	// +optional
 	Clock metav1.Duration `json:"clock,omitzero"`
 	// trialClock is how much of the trial's time is used up.
@@ -183,7 +186,8 @@ type RolloutStatus struct {
 	// +optional
 	ClockAt *metav1.MicroTime `json:"clockAt,omitempty"`
 	// clockStopped says why the clock stands still: Paused, Frozen (a source is
-	// away), Waiting (for a person), or empty.
+	// away), Blocked (by what is not the revision's fault, such as lack of room),
+	// Waiting (for a person), or empty.
 	// +optional
 	ClockStopped string `json:"clockStopped,omitempty"`
 	// pauseAsked says that a person asked to pause.
@@ -202,12 +206,20 @@ type RolloutStatus struct {
 	// analysisRun is the record of this trial.
 	// +optional
 	AnalysisRun string `json:"analysisRun,omitempty"`
-	// verdict on the canary so far: Pass, Fail or Inconclusive.
+	// verdict on the revision on trial so far, or on the one that the last trial
+	// ended with: Pass, Fail or Inconclusive. Empty before anything was looked at,
+	// and where no trial led to what serves now (at adoption, and after a return
+	// to stable or a trial that was withdrawn).
 	// +optional
 	Verdict string `json:"verdict,omitempty"`
 	// failure is why the trial failed; set before anything is taken back.
 	// +optional
 	Failure string `json:"failure,omitempty"`
+	// unfinished is why the trial ended with no word against the revision, such
+	// as its deadline with no evidence: the revision is held and not rejected, and
+	// "serin retry-rollout" tries it again.
+	// +optional
+	Unfinished string `json:"unfinished,omitempty"`
 	// evidence is the last trial's outcome, one line for each check.
 	// +kubebuilder:validation:MaxItems=32
 	// +listType=atomic
@@ -216,6 +228,15 @@ type RolloutStatus struct {
 	// resets counts how often another writer reset the route in this trial.
 	// +optional
 	Resets int32 `json:"resets,omitempty"`
+	// floorResets counts how often another writer lowered the autoscaler's
+	// minReplicas in this trial, which is raised while a canary serves.
+	// +optional
+	FloorResets int32 `json:"floorResets,omitempty"`
+	// stableTemplate is stable's pod template, kept during a trial where the
+	// workload keeps no ReplicaSet to return to (revisionHistoryLimit: 0).
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	StableTemplate *runtime.RawExtension `json:"stableTemplate,omitempty"`
 	// handledRequest is the last request annotation that was carried out.
 	// +optional
 	HandledRequest string `json:"handledRequest,omitempty"`
