@@ -120,7 +120,7 @@ func (s CheckState) observe(check Check, trial State, o Observation) CheckState 
 	case KindWorkload:
 		f := workload.Assess(*check.Workload, o.Pods, o.Window.End)
 		s.Pods = &f
-		s.History = s.History.add(Point{At: f.At, Number: float64(f.Ready), Failed: f.Health == workload.Failed})
+		s.History = s.History.Add(Point{At: f.At, Number: float64(f.Ready), Failed: f.Health == workload.Failed})
 	}
 	return s
 }
@@ -149,14 +149,14 @@ func (s CheckState) observeRatio(t evidence.Test, o Observation) CheckState {
 	}
 	r = r.Observe(t, *o.Stable, *o.Canary)
 	s.Ratio = &r
-	s.History = s.History.add(Point{At: o.Window.End, Stable: *o.Stable, Canary: *o.Canary, LogEvidence: r.LogEvidence(t)})
+	s.History = s.History.Add(Point{At: o.Window.End, Stable: *o.Stable, Canary: *o.Canary, LogEvidence: r.LogEvidence(t)})
 	return s
 }
 
 func (s CheckState) observeLook(check Check, l Look) CheckState {
 	_, of := check.rule()
 	s.Looks = addLook(s.Looks, l, of)
-	s.History = s.History.add(Point{At: l.At, Number: l.Number, Failed: l.Failed})
+	s.History = s.History.Add(Point{At: l.At, Number: l.Number, Failed: l.Failed})
 	return s
 }
 

@@ -17,7 +17,7 @@ const recentPoints = 10
 // failedMessage is the sentence for a check that failed on evidence.
 func failedMessage(what string, t evidence.Test, r evidence.State, h History, reason Reason, logE float64) string {
 	text := compare(what, r.Canary, r.Stable)
-	if canary, stable := h.recent(recentPoints); canary.Rate() > 2*r.Canary.Rate() {
+	if canary, stable := h.Recent(recentPoints); canary.Rate() > 2*r.Canary.Rate() {
 		text += fmt.Sprintf("; lately %s, %s", share("canary", canary), share("stable", stable))
 	}
 	if reason == ReasonOverObjective {
@@ -27,18 +27,6 @@ func failedMessage(what string, t evidence.Test, r evidence.State, h History, re
 		return fmt.Sprintf("%s: more than %s times worse with %s odds of being chance", text, number(t.Tolerance), odds(logE))
 	}
 	return fmt.Sprintf("%s: worse with %s odds of being chance", text, odds(logE))
-}
-
-func (h History) recent(n int) (canary, stable Counts) {
-	points := h.Points
-	if len(points) > n {
-		points = points[len(points)-n:]
-	}
-	for _, p := range points {
-		canary.Add(p.Canary)
-		stable.Add(p.Stable)
-	}
-	return canary, stable
 }
 
 // compare gives both arms' figures: "canary 37 of 412 requests failed (9.0%),

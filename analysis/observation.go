@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/serin-gitops/serin/analysis/evidence"
+	"github.com/serin-gitops/serin/analysis/history"
 	"github.com/serin-gitops/serin/analysis/workload"
 )
 
@@ -16,6 +17,12 @@ type Window struct {
 
 // Counts of one arm within one window.
 type Counts = evidence.Counts
+
+// History is the bounded course of one check's evidence; Point is one point of it.
+type (
+	History = history.History
+	Point   = history.Point
+)
 
 // PodState is what is known of one pod of the canary at one instant.
 type PodState = workload.Pod

@@ -1,6 +1,12 @@
-package analysis
+// Package history keeps the course of one check's evidence, bounded in size,
+// for the chart. It is pure.
+package history
 
-import "time"
+import (
+	"time"
+
+	"github.com/serin-gitops/serin/analysis/evidence"
+)
 
 // maxHistory bounds the points kept per check; when full, neighbours merge.
 const maxHistory = 240
@@ -20,8 +26,8 @@ type Point struct {
 	// Looks merged into this point.
 	Looks int `json:"looks"`
 	// Stable and Canary are the counts within the point (ratio, latency).
-	Stable Counts `json:"stable"`
-	Canary Counts `json:"canary"`
+	Stable evidence.Counts `json:"stable"`
+	Canary evidence.Counts `json:"canary"`
 	// LogEvidence is ln E against the canary, the larger of comparison and guard.
 	LogEvidence float64 `json:"logEvidence"`
 	// Number is the value of the last look (threshold, probes).
@@ -29,8 +35,8 @@ type Point struct {
 	Failed bool    `json:"failed,omitempty"`
 }
 
-// add appends a point, merging it into the last one or halving as needed.
-func (h History) add(p Point) History {
+// Add appends a point, merging it into the last one or halving as needed.
+func (h History) Add(p Point) History {
 	p.Looks = 1
 	if h.Stride == 0 {
 		h.Stride = 1
@@ -67,4 +73,17 @@ func merge(a, b Point) Point {
 	b.Canary.Add(a.Canary)
 	b.Failed = b.Failed || a.Failed
 	return b
+}
+
+// Recent gives the counts of the last n points together.
+func (h History) Recent(n int) (canary, stable evidence.Counts) {
+	points := h.Points
+	if len(points) > n {
+		points = points[len(points)-n:]
+	}
+	for _, p := range points {
+		canary.Add(p.Canary)
+		stable.Add(p.Stable)
+	}
+	return canary, stable
 }
