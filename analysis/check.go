@@ -138,9 +138,14 @@ type Ratio struct {
 // Latency counts a request as failed when it took longer than Bound.
 type Latency struct {
 	Comparison
-	// Histogram selects a classic histogram by its name without _bucket.
+	// Histogram selects a histogram by its name without _bucket.
 	Histogram string `json:"histogram"`
-	// Bound in seconds; it must be the upper bound (le) of a bucket.
+	// Native reads a native histogram, with exponential or custom buckets, and
+	// not a classic one.
+	Native bool `json:"native,omitempty"`
+	// Bound in the histogram's unit, by custom seconds. Of a classic histogram it
+	// must be the upper bound (le) of a bucket; in a native one, the requests of
+	// the bucket that holds it are shared out.
 	Bound float64 `json:"bound"`
 }
 

@@ -47,8 +47,29 @@ type Series struct {
 
 // Sample is one scraped value.
 type Sample struct {
-	Time  time.Time
+	Time time.Time
+	// Value is the number; of a native histogram it is the count of all
+	// observations.
 	Value float64
+	// Histogram holds the buckets of a native histogram; nil for a number.
+	Histogram *Histogram
+}
+
+// Histogram is a native histogram, with exponential or with custom buckets, as
+// /api/v1/query returns it: buckets that are not empty, in order of their bounds.
+// How the API writes it is in
+// https://prometheus.io/docs/prometheus/latest/querying/api/#native-histograms
+type Histogram struct {
+	// Buckets hold how many observations each had since the process began.
+	// Observations that are NaN are in none.
+	Buckets []Bucket
+}
+
+// Bucket counts the observations between two bounds, in the histogram's unit.
+// Which of the bounds are part of it makes no difference to durations.
+type Bucket struct {
+	Lower, Upper float64
+	Count        float64
 }
 
 // Key writes the labels in a fixed order, so that series can be told apart and

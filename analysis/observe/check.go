@@ -23,7 +23,11 @@ func Check(check analysis.Check, trial Trial) error {
 			return err
 		}
 		base, err := parseSelector(check.Latency.Histogram, trial.Args)
-		if err == nil {
+		switch {
+		case err != nil:
+		case check.Latency.Native:
+			err = base.namesHistogram()
+		default:
 			_, err = base.bucket(`\+Inf`)
 		}
 		return err

@@ -10,6 +10,15 @@ import (
 	"github.com/serin-gitops/serin/analysis"
 )
 
+// latency fetches the counters of all requests and of those within the bound, of
+// each arm.
+func (o Observer) latency(ctx context.Context, l analysis.Latency, trial Trial, from, to time.Time) (all, within [2][]analysis.Series, err error) {
+	if l.Native {
+		return o.native(ctx, l, trial, from, to)
+	}
+	return o.buckets(ctx, l, trial, from, to)
+}
+
 // buckets fetches the two buckets of a classic histogram that a latency check
 // needs, of each arm: +Inf counts all requests, the bound's those within it.
 func (o Observer) buckets(ctx context.Context, l analysis.Latency, trial Trial, from, to time.Time) (all, within [2][]analysis.Series, err error) {

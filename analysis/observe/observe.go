@@ -196,7 +196,7 @@ func failures(check analysis.Check, c analysis.Counts) analysis.Counts {
 // serves both where the part only narrows the whole.
 func (o Observer) series(ctx context.Context, check analysis.Check, trial Trial, from, to time.Time) (total, part [2][]analysis.Series, err error) {
 	if check.Latency != nil {
-		return o.buckets(ctx, *check.Latency, trial, from, to)
+		return o.latency(ctx, *check.Latency, trial, from, to)
 	}
 	whole, err := o.pair(check.Ratio.Total, check.Ratio.Arms, trial)
 	if err != nil {

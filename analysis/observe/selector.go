@@ -63,6 +63,21 @@ func (s selector) filter(series []analysis.Series) []analysis.Series {
 	return kept
 }
 
+// namesHistogram refuses what cannot be a native histogram, which is one series
+// under the plain name.
+func (s selector) namesHistogram() error {
+	for _, m := range s {
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
+			if strings.HasSuffix(m.Value, "_bucket") {
+				return &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf(
+					"latency.histogram %s is native; name it without _bucket", s)}
+			}
+			return nil
+		}
+	}
+	return &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("latency.histogram %s has no metric name", s)}
+}
+
 // bucket turns the selector of a histogram into that of two of its buckets.
 func (s selector) bucket(bounds ...string) (selector, error) {
 	out := make(selector, 0, len(s)+1)

@@ -226,6 +226,12 @@ func convert(stream *model.SampleStream, q analysis.SeriesQuery) analysis.Series
 			s.Samples = append(s.Samples, analysis.Sample{Time: at, Value: float64(v.Value)})
 		}
 	}
+	for _, v := range stream.Histograms {
+		at := v.Timestamp.Time()
+		if v.Histogram != nil && at.After(q.Start) && !at.After(q.End) {
+			s.Samples = append(s.Samples, analysis.Sample{Time: at, Value: float64(v.Histogram.Count), Histogram: histogram(v.Histogram)})
+		}
+	}
 	slices.SortStableFunc(s.Samples, func(a, b analysis.Sample) int { return a.Time.Compare(b.Time) })
 	s.Samples = slices.CompactFunc(s.Samples, func(a, b analysis.Sample) bool { return a.Time.Equal(b.Time) })
 	return s

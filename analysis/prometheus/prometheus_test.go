@@ -30,6 +30,8 @@ type pod struct {
 	server   *httptest.Server
 	requests *promclient.CounterVec
 	duration promclient.Histogram
+	// native measures the same as duration.
+	native promclient.Histogram
 }
 
 func startPod(t *testing.T, name string) *pod {
@@ -39,8 +41,9 @@ func startPod(t *testing.T, name string) *pod {
 		name:     name,
 		requests: promclient.NewCounterVec(promclient.CounterOpts{Name: "work_requests_total"}, []string{"code"}),
 		duration: promclient.NewHistogram(promclient.HistogramOpts{Name: "work_seconds", Buckets: []float64{0.1, 0.5, 1}}),
+		native:   promclient.NewHistogram(promclient.HistogramOpts{Name: "work_native_seconds", NativeHistogramBucketFactor: 1.1}),
 	}
-	registry.MustRegister(p.requests, p.duration)
+	registry.MustRegister(p.requests, p.duration, p.native)
 	p.server = httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	t.Cleanup(p.server.Close)
 	return p
@@ -52,11 +55,12 @@ func (p *pod) serve(good, bad, slow int) {
 		p.requests.WithLabelValues("500").Add(float64(bad))
 	}
 	for i := range good + bad {
+		took := 0.2
 		if i < slow {
-			p.duration.Observe(0.7)
-		} else {
-			p.duration.Observe(0.2)
+			took = 0.7
 		}
+		p.duration.Observe(took)
+		p.native.Observe(took)
 	}
 }
 
@@ -94,7 +98,8 @@ func startPrometheus(t *testing.T, pods ...*pod) *server {
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command(binary, "--config.file="+filepath.Join(s.dir, "prometheus.yml"),
-		"--storage.tsdb.path="+filepath.Join(s.dir, "data"), "--web.listen-address="+s.address, "--log.level=error")
+		"--storage.tsdb.path="+filepath.Join(s.dir, "data"), "--web.listen-address="+s.address, "--log.level=error",
+		"--enable-feature=native-histograms")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -162,6 +167,8 @@ func checks() []analysis.Check {
 			Total: `work_requests_total`, Bad: `work_requests_total{code=~"5.."}`}},
 		{Name: "slow", Kind: analysis.KindLatency, Interval: 2 * time.Second, Latency: &analysis.Latency{
 			Histogram: `work_seconds`, Bound: 0.5}},
+		{Name: "slow-native", Kind: analysis.KindLatency, Interval: 2 * time.Second, Latency: &analysis.Latency{
+			Histogram: `work_native_seconds`, Native: true, Bound: 0.5}},
 	}
 }
 

@@ -145,6 +145,44 @@ func TestCountsEveryRequestOnce(t *testing.T) {
 	}
 }
 
+// buckets is steady's traffic as native histograms: what fails takes a second,
+// the rest a quarter of one.
+type buckets struct{ steady }
+
+// Series implements analysis.Source.
+func (b *buckets) Series(ctx context.Context, q analysis.SeriesQuery) ([]analysis.Series, error) {
+	all, err := b.steady.Series(ctx, q)
+	var pods []analysis.Series
+	for i := 0; i < len(all); i += 2 {
+		good, slow := all[i], all[i+1]
+		one := analysis.Series{Labels: map[string]string{"__name__": "seconds", "pod": good.Labels["pod"]}}
+		for k, p := range good.Samples {
+			one.Samples = append(one.Samples, analysis.Sample{
+				Time: p.Time, Value: p.Value + slow.Samples[k].Value,
+				Histogram: &analysis.Histogram{Buckets: []analysis.Bucket{
+					{Lower: 0.125, Upper: 0.25, Count: p.Value}, {Lower: 0.5, Upper: 1, Count: slow.Samples[k].Value}}},
+			})
+		}
+		pods = append(pods, one)
+	}
+	return pods, err
+}
+
+// TestNativeHistograms replays a release whose canary grows slow.
+func TestNativeHistograms(t *testing.T) {
+	r := release()
+	r.Spec.Checks = []analysis.Check{{Name: "slow", Kind: analysis.KindLatency, Interval: 10 * time.Second,
+		Latency: &analysis.Latency{Histogram: "seconds", Native: true, Bound: 0.5}}}
+	got, err := replay.Run(t.Context(), &buckets{steady{failing: canaryFrom(40 * time.Minute)}}, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	took, says := got.Ended.Sub(began), got.Events[len(got.Events)-1].Message
+	if got.Ending != replay.RolledBack || took < 40*time.Minute || took > 41*time.Minute || !strings.Contains(says, "requests took over 0.5") {
+		t.Errorf("%s after %s: %s; want it rolled back within a minute of 40m", got.Ending, took, says)
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	tests := map[string]struct {
 		change func(*replay.Release)

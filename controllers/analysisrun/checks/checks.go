@@ -139,7 +139,7 @@ func Of(c v1alpha1.Check) (analysis.Check, error) {
 		out.Kind, out.Ratio = analysis.KindRatio, &analysis.Ratio{Total: c.Ratio.Total, Bad: c.Ratio.Bad, Good: c.Ratio.Good}
 		out.Ratio.Comparison, err = comparison(c.Ratio.Arms, c.Ratio.Objective, c.Ratio.Tolerated, c.Ratio.Worse, c.Ratio.MinRequests)
 	case c.Latency != nil:
-		out.Kind, out.Latency = analysis.KindLatency, &analysis.Latency{Histogram: c.Latency.Histogram}
+		out.Kind, out.Latency = analysis.KindLatency, &analysis.Latency{Histogram: c.Latency.Histogram, Native: c.Latency.Native}
 		if out.Latency.Bound, err = number("bound", c.Latency.Bound); err != nil {
 			return out, err
 		}
