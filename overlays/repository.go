@@ -101,11 +101,24 @@ type Tip struct {
 	Trailers []Trailer
 }
 
+// Commit is a commit of a branch's history, without its files.
+type Commit struct {
+	Revision Revision
+	Parents  []Revision
+	Trailers []Trailer
+}
+
 // Repository is a Git repository that is written without a checkout. Every
 // method asks the server (Tip costs one ls-refs where nothing moved).
 type Repository interface {
 	// Tip reads a branch. Errors: ErrNoBranch, ErrUnauthorized.
 	Tip(ctx context.Context, branch string) (Tip, error)
+	// History reads the commits that tip reaches and since does not, the newest
+	// first, down to depth generations; an empty since is all of them. It asks the
+	// server only for what is not at hand, and for commits alone where the server
+	// can leave the rest out. Where clocks of writers disagree, some commits that
+	// since reaches may be among them. Errors: ErrUnauthorized.
+	History(ctx context.Context, tip, since Revision, depth int) ([]Commit, error)
 	// Write applies the edit to the newest tip and pushes; on a lost race it
 	// fetches, applies the edit again and pushes again, never forcing a Base
 	// branch, never merging. Waiting writes of one branch share a fetch and a

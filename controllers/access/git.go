@@ -21,8 +21,9 @@ type Git struct {
 	// Now is the clock; it only says how old a remembered tip is.
 	Now func() time.Time
 
-	mu   sync.Mutex
-	tips map[string]remembered
+	mu        sync.Mutex
+	tips      map[string]remembered
+	rollbacks map[string]rollbacks
 }
 
 type remembered struct {
@@ -50,10 +51,7 @@ func (g *Git) Open(ctx context.Context, namespace string, source v1alpha1.Source
 // Tip is the tip of the source's branch, no older than maxAge and than the last
 // hint about the repository.
 func (g *Git) Tip(ctx context.Context, namespace string, source v1alpha1.Source, maxAge time.Duration) (overlays.Tip, error) {
-	key := namespace + " " + source.URL + " " + source.Branch
-	if source.SecretRef != nil {
-		key += " " + source.SecretRef.Name
-	}
+	key := keyOf(namespace, source)
 	// Counted before the look: a hint that comes meanwhile asks for another.
 	count, now := g.Hints.GitCount(source.URL), g.Now()
 	if known, ok := g.recall(key); ok && known.count == count && now.Sub(known.at) < maxAge {
@@ -69,6 +67,15 @@ func (g *Git) Tip(ctx context.Context, namespace string, source v1alpha1.Source,
 	}
 	g.remember(key, remembered{tip: tip, at: now, count: count})
 	return tip, nil
+}
+
+// keyOf tells branches and the credentials they are read with apart.
+func keyOf(namespace string, source v1alpha1.Source) string {
+	key := namespace + " " + source.URL + " " + source.Branch
+	if source.SecretRef != nil {
+		key += " " + source.SecretRef.Name
+	}
+	return key
 }
 
 // Shown is a repository's address for people, without what may be a password in

@@ -27,12 +27,9 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) environments.Pipelin
 		Request:      r.request(s),
 	}
 	source := s.pipeline.Spec.Source
-	tip, err := r.Git.Tip(ctx, s.pipeline.Namespace, source, s.interval())
+	tip, err := r.tip(ctx, s)
 	if err != nil {
 		s.troubles = append(s.troubles, trouble.Git("read Git", err, source, v1alpha1.Environment{}))
-	}
-	if err == nil {
-		s.rejected = rejection(s.pipeline, tip)
 	}
 	for i, overlay := range s.pipeline.Spec.Environments {
 		e := environments.EnvironmentSnapshot{Environment: convert.Environment(s.pipeline.Spec, i), Hold: s.hold(overlay.Name)}
@@ -48,55 +45,69 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) environments.Pipelin
 	return snapshot
 }
 
-// rejected is what a rollback commit says.
-type rejected struct {
-	environment, reason string
-	digests             []string
+// tip reads the branch, and what its history says was rejected: without that
+// nothing is decided.
+func (r *Reconciler) tip(ctx context.Context, s *scope) (overlays.Tip, error) {
+	source := s.pipeline.Spec.Source
+	tip, err := r.Git.Tip(ctx, s.pipeline.Namespace, source, s.interval())
+	if err != nil {
+		return tip, err
+	}
+	commits, err := r.Git.Rollbacks(ctx, s.pipeline.Namespace, source, tip)
+	if err != nil {
+		return tip, err
+	}
+	s.rejections = rejections(s.pipeline, commits)
+	return tip, nil
 }
 
-// rejection reads the trailers of a rollback of this Pipeline at the branch's
-// tip: they carry a quarantine over the loss of the cluster's objects.
-func rejection(pipeline *v1alpha1.Pipeline, tip overlays.Tip) rejected {
-	var found rejected
-	mine := false
-	for _, trailer := range tip.Trailers {
-		switch trailer.Key {
-		case environments.TrailerPipeline:
-			mine = trailer.Value == pipeline.Namespace+"/"+pipeline.Name
-		case environments.TrailerEnvironment:
-			found.environment = trailer.Value
-		case environments.TrailerReason:
-			found.reason = trailer.Value
-		case environments.TrailerRejected:
-			found.digests = append(found.digests, trailer.Value)
+// rejections are what the rollbacks of this Pipeline say, the newest first: their
+// trailers carry a quarantine over the loss of the cluster's objects.
+func rejections(pipeline *v1alpha1.Pipeline, commits []overlays.Commit) []environments.Rejection {
+	var found []environments.Rejection
+	for _, commit := range commits {
+		if rejection, mine := rejection(pipeline, commit.Trailers); mine {
+			found = append(found, rejection)
 		}
-	}
-	if !mine {
-		return rejected{}
 	}
 	return found
 }
 
-// requarantine records a rejection that only Git remembers: the Release was made
-// anew after its object was lost.
+// rejection reads the trailers of one rollback; false where it is of another
+// Pipeline.
+func rejection(pipeline *v1alpha1.Pipeline, trailers []overlays.Trailer) (found environments.Rejection, mine bool) {
+	for _, trailer := range trailers {
+		switch trailer.Key {
+		case environments.TrailerPipeline:
+			mine = trailer.Value == pipeline.Namespace+"/"+pipeline.Name
+		case environments.TrailerEnvironment:
+			found.Environment = trailer.Value
+		case environments.TrailerReason:
+			found.Reason = trailer.Value
+		case environments.TrailerRejected:
+			found.Images = append(found.Images, trailer.Value)
+		}
+	}
+	return found, mine
+}
+
+// known are the Releases with all that is known of their rejection.
+func (s *scope) known() []environments.Release {
+	return environments.Withhold(convert.Releases(s.releases), s.rejections, convert.Environments(s.pipeline.Spec))
+}
+
+// requarantine records the rejections that only Git remembers: the Release was
+// made anew after its object was lost.
 func (r *Reconciler) requarantine(ctx context.Context, s *scope) error {
-	for i := range s.releases {
+	for i, known := range s.known() {
 		release := &s.releases[i]
-		if release.Status.Quarantined != nil || release.ResourceVersion == "" {
-			continue
-		}
-		var images []v1alpha1.ImageReference
-		for _, image := range release.Spec.Images {
-			if slices.Contains(s.rejected.digests, image.Digest) {
-				images = append(images, image.ImageReference)
-			}
-		}
-		if len(images) == 0 {
+		if release.Status.Quarantined != nil || known.Quarantine == nil || release.ResourceVersion == "" {
 			continue
 		}
 		next := release.DeepCopy()
 		next.Status.Quarantined = &v1alpha1.Quarantine{
-			Environment: s.rejected.environment, Reason: s.rejected.reason, Images: images, At: metav1.Time{Time: s.now},
+			Environment: known.Quarantine.Environment, Reason: known.Quarantine.Reason,
+			Images: convert.References(known.Quarantine.Images), At: metav1.Time{Time: s.now},
 		}
 		if _, err := status.Patch(ctx, r.Client, release, next); err != nil {
 			return err

@@ -57,8 +57,8 @@ type scope struct {
 	images []v1alpha1.ImageStatus
 	// troubles found, the gravest first.
 	troubles []*trouble.Trouble
-	// rejected is what the branch's tip says was taken back.
-	rejected rejected
+	// rejections are what the branch's history says was taken back.
+	rejections []environments.Rejection
 	// again is when to look next, at the latest after the interval.
 	again time.Duration
 	now   time.Time
@@ -132,7 +132,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope, made bool) (environm
 	if err := r.requarantine(ctx, s); err != nil {
 		return environments.PipelinePlan{}, err
 	}
-	snapshot.Releases = convert.Releases(s.releases)
+	snapshot.Releases = s.known()
 	plan := environments.DecidePipeline(snapshot, s.now)
 	if made {
 		// One mutation at a time: the next reconcile starts the Promotion.
@@ -147,7 +147,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope, made bool) (environm
 	if err := s.list(ctx, r.Uncached); err != nil {
 		return plan, err
 	}
-	snapshot.Releases, snapshot.Promotions = convert.Releases(s.releases), convert.Promotions(s.promotions)
+	snapshot.Releases, snapshot.Promotions = s.known(), convert.Promotions(s.promotions)
 	plan = environments.DecidePipeline(snapshot, s.now)
 	return plan, r.act(ctx, s, plan)
 }

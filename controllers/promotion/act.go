@@ -307,9 +307,7 @@ func (r *Reconciler) quarantine(ctx context.Context, s *scope, images []environm
 				rejected = append(rejected, image)
 			}
 		}
-		if !slices.Contains(environments.Ancestors(q.Environment, s.environments), where) {
-			where = q.Environment
-		}
+		where = environments.BarsMore(where, q.Environment, s.environments)
 	}
 	next.Status.Quarantined = &v1alpha1.Quarantine{
 		Environment: where, Reason: s.record.Failure, Images: rejected, At: metav1.Time{Time: s.now},

@@ -178,6 +178,57 @@ func TestIntegrationRevertHolds(t *testing.T) {
 	})
 }
 
+// A rejected image is not promoted again after the loss of all objects, though
+// others have written to the branch since its rollback.
+func TestIntegrationQuarantineSurvivesTheLossOfAll(t *testing.T) {
+	w := newWorld(t, "dev")
+	w.start(w.pipelineOf("dev"))
+	before := w.overlay("dev")
+	pods := func(n int32) {
+		w.eventually(fmt.Sprintf("dev has %d pods", n), func() (bool, string) {
+			var d appsv1.Deployment
+			w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "app-dev"}, &d))
+			d.Spec.Replicas = &n
+			if err := w.client.Update(t.Context(), &d); err != nil {
+				return false, err.Error()
+			}
+			return true, ""
+		})
+	}
+	pods(1)
+	w.push("v1.1.0")
+	w.phase("dev", "v1.1.0", v1alpha1.PromotionRolledBack)
+	for i := range 3 {
+		w.pull()
+		w.file("README.md", fmt.Sprintf("edition %d\n", i))
+		w.sh("git", "add", "README.md")
+		w.sh("git", "commit", "-qm", "Write something else")
+		w.sh("git", "push", "-q", "origin", "HEAD:main")
+	}
+	// Promoted again, it would succeed now.
+	pods(0)
+	w.lose(w.pipelineOf("dev"))
+	w.eventually("the Release that is made anew is quarantined, with its reason", func() (bool, string) {
+		var releases v1alpha1.ReleaseList
+		w.must(w.client.List(t.Context(), &releases, client.InNamespace(w.namespace)))
+		for _, release := range releases.Items {
+			if q := release.Status.Quarantined; q != nil && release.Spec.Images[0].Tag == "v1.1.0" {
+				return q.Environment == "dev" && strings.Contains(q.Reason, "ImagePullBackOff"), fmt.Sprintf("%+v", q)
+			}
+		}
+		return false, fmt.Sprintf("%d Releases", len(releases.Items))
+	})
+	w.eventually("dev says why it has not got it", func() (bool, string) {
+		waiting := w.environment("dev").Waiting
+		return strings.Contains(waiting, "quarantined"), waiting
+	})
+	if after := w.overlay("dev"); after != before || len(w.promotions()) > 0 {
+		t.Errorf("the rejected image was promoted again: %s\n%s", w.record(), after)
+	}
+	w.push("v1.2.0")
+	w.phase("dev", "v1.2.0", v1alpha1.PromotionSucceeded)
+}
+
 func TestIntegrationFailedWorkloadIsRolledBack(t *testing.T) {
 	w := newWorld(t, "dev", "staging")
 	w.start(w.pipelineOf("dev", "staging"))

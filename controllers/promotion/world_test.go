@@ -81,6 +81,8 @@ type world struct {
 	conflicts atomic.Int32
 	hub       *hints.Hub
 	sync      *syncer.Syncer
+	// stop ends what run started.
+	stop func()
 }
 
 func kubeconfig(t *testing.T) *rest.Config {
@@ -123,6 +125,7 @@ func newWorld(t *testing.T, environments ...string) *world {
 	w.seed(environments)
 	w.commitImages("Start with v1.0.0", "v1.0.0", w.push("v1.0.0"), environments...)
 	w.run(config, scheme, environments)
+	t.Cleanup(func() { w.stop() })
 	return w
 }
 
@@ -265,13 +268,33 @@ func (w *world) run(config *rest.Config, scheme *runtime.Scheme, environments []
 		}
 	})
 	running.Go(func() { w.keepSynced(ctx, environments) })
-	w.t.Cleanup(func() {
+	w.stop = func() {
 		stop()
 		running.Wait()
 		if err := repositories.Close(); err != nil {
 			w.t.Error(err)
 		}
+	}
+}
+
+// lose ends Serin, deletes all its objects, and starts it anew on an empty disk.
+func (w *world) lose(p *v1alpha1.Pipeline) {
+	w.t.Helper()
+	w.stop()
+	for _, object := range []client.Object{&v1alpha1.Promotion{}, &v1alpha1.Release{}, &v1alpha1.Pipeline{}} {
+		w.must(w.client.DeleteAllOf(w.t.Context(), object, client.InNamespace(w.namespace)))
+	}
+	w.eventually("nothing is left", func() (bool, string) {
+		var releases v1alpha1.ReleaseList
+		w.must(w.client.List(w.t.Context(), &releases, client.InNamespace(w.namespace)))
+		return len(w.promotions())+len(releases.Items) == 0, ""
 	})
+	var names []string
+	for _, e := range p.Spec.Environments {
+		names = append(names, e.Name)
+	}
+	w.run(kubeconfig(w.t), newScheme(w.t), names)
+	w.must(w.client.Create(w.t.Context(), p))
 }
 
 // keepSynced is the sync's loop for this test: the controller of the same name

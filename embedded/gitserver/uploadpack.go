@@ -36,6 +36,7 @@ type fetch struct {
 	// depth is how many commits deep to go; zero is all.
 	depth   int
 	noBlobs bool
+	noTrees bool
 }
 
 // uploadPack answers one request of a fetch (gitprotocol-pack(5), "Packfile
@@ -51,7 +52,7 @@ func uploadPack(ctx context.Context, w io.Writer, body io.Reader, store *filesys
 			return pktline.NewEncoder(w).Encodef("ERR upload-pack: not our ref %s\n", want)
 		}
 	}
-	choice := graph.Selection{Wants: ask.wants, Shallow: ask.shallow, NoBlobs: ask.noBlobs}
+	choice := graph.Selection{Wants: ask.wants, Shallow: ask.shallow, NoBlobs: ask.noBlobs, NoTrees: ask.noTrees}
 	if ask.depth > 0 {
 		if choice, err = sendShallow(w, store, ask, choice); err != nil {
 			return err
@@ -167,10 +168,14 @@ func (f *fetch) parseLine(word string, rest []byte) error {
 		}
 		f.depth = depth
 	case "filter":
-		if string(rest) != "blob:none" {
-			return badRequest("filter %q is not supported: use blob:none", rest)
+		switch string(rest) {
+		case "blob:none":
+			f.noBlobs = true
+		case "tree:0":
+			f.noTrees = true
+		default:
+			return badRequest("filter %q is not supported: use blob:none or tree:0", rest)
 		}
-		f.noBlobs = true
 	default:
 		return badRequest("unexpected %q in a fetch", word)
 	}

@@ -61,6 +61,14 @@ func (r *repository) blobless(a wire.Advertisement) bool {
 		(a.Can(capability.AllowReachableSHA1InWant) || a.Can(capability.AllowTipSHA1InWant))
 }
 
+// shallow is the depth to ask for: all, where the server knows no other.
+func shallow(a wire.Advertisement, depth int) int {
+	if !a.Can(capability.Shallow) {
+		return 0
+	}
+	return depth
+}
+
 // Tip reads a branch.
 func (r *repository) Tip(ctx context.Context, branch string) (overlays.Tip, error) {
 	if err := validBranch(branch); err != nil {
@@ -115,10 +123,12 @@ func (r *repository) ensure(ctx context.Context, a wire.Advertisement, branch st
 		if err := r.store.Tidy(r.now()); err != nil {
 			return nil, err
 		}
-		w := wire.Want{Hashes: []plumbing.Hash{hash}, Haves: r.store.Known(), Shallow: a.Can(capability.Shallow), Blobless: r.blobless(a)}
-		if !w.Blobless {
-			// What the haves' commits have is known for their trees only.
-			w.Haves = nil
+		w := wire.Want{Hashes: []plumbing.Hash{hash}, Depth: shallow(a, 1), Blobless: r.blobless(a)}
+		if w.Blobless {
+			// Of the complete commits the trees are at hand, and no contents. They are
+			// without parents here.
+			w.Haves = r.store.Known()
+			w.Shallows = w.Haves
 		}
 		// Others may wait for this fetch, so it does not end with the one who began it.
 		if err := r.remote.Fetch(context.WithoutCancel(ctx), a, w, r.store.AddPack); err != nil {
@@ -158,7 +168,7 @@ func (r *repository) fetchObjects(ctx context.Context, tip plumbing.Hash, kind p
 		}
 	}
 	return r.together(ctx, "whole "+tip.String(), func() (any, error) {
-		w := wire.Want{Hashes: []plumbing.Hash{tip}, Shallow: a.Can(capability.Shallow)}
+		w := wire.Want{Hashes: []plumbing.Hash{tip}, Depth: shallow(a, 1)}
 		return nil, r.remote.Fetch(context.WithoutCancel(ctx), a, w, r.store.AddPack)
 	})
 }

@@ -23,6 +23,8 @@ type Selection struct {
 	Cut []plumbing.Hash
 	// NoBlobs leaves out blobs that are not themselves wanted.
 	NoBlobs bool
+	// NoTrees leaves out the trees of commits, and all that is in them.
+	NoTrees bool
 	// Verify asks that all that is selected is there.
 	Verify bool
 }
@@ -45,6 +47,10 @@ func (s Selection) Objects(ctx context.Context, store storer.EncodedObjectStorer
 		sent[commit.Hash] = struct{}{}
 	}
 	for _, commit := range missing {
+		if s.NoTrees {
+			collect.add(commit.Hash)
+			continue
+		}
 		bases, err := s.bases(store, commit, func(h plumbing.Hash) bool { return sent.Has(h) || walk.known(h) })
 		if err != nil {
 			return nil, err

@@ -160,9 +160,22 @@ func (o *Objects) Tree(ctx context.Context, hash plumbing.Hash) (*object.Tree, e
 	return tree, nil
 }
 
-// Commit reads a commit.
+// Commit reads a commit that must be at hand.
 func (o *Objects) Commit(hash plumbing.Hash) (*object.Commit, error) {
+	commit, err := o.Find(hash)
+	if errors.Is(err, store.ErrMissing) {
+		return nil, fmt.Errorf("%w: commit %s: %w", store.ErrDamaged, hash, err)
+	}
+	return commit, err
+}
+
+// Find reads a commit that may be at hand. Errors: store.ErrMissing,
+// store.ErrDamaged.
+func (o *Objects) Find(hash plumbing.Hash) (*object.Commit, error) {
 	content, err := o.local(plumbing.CommitObject, hash)
+	if errors.Is(err, store.ErrMissing) {
+		return nil, fmt.Errorf("commit %s: %w", hash, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: commit %s: %w", store.ErrDamaged, hash, err)
 	}

@@ -116,12 +116,15 @@ func advertised(refs *packp.AdvRefs) Advertisement {
 // Want is what a fetch asks for.
 type Want struct {
 	Hashes []plumbing.Hash
-	// Haves are commits whose trees are at hand.
+	// Haves are commits that are at hand.
 	Haves []plumbing.Hash
-	// Shallow asks for the wanted commits without their parents.
-	Shallow bool
-	// Blobless leaves file contents out.
-	Blobless bool
+	// Shallows are those of the haves whose parents are not at hand.
+	Shallows []plumbing.Hash
+	// Depth is how many generations of commits to get, 1 for the wanted ones
+	// without their parents; 0 is all.
+	Depth int
+	// Blobless leaves file contents out, Treeless the trees as well.
+	Blobless, Treeless bool
 }
 
 // Fetch asks for objects and hands the pack to sink.
@@ -163,13 +166,16 @@ func (w Want) request(a Advertisement) (*packp.UploadPackRequest, error) {
 	}
 	request.Wants = append(request.Wants, w.Hashes...)
 	request.Haves = append(request.Haves, w.Haves...)
-	if w.Shallow {
+	if w.Depth > 0 {
 		set = append(set, capability.Shallow)
-		request.Depth = packp.DepthCommits(1)
-		// The haves are without parents here, too.
-		request.Shallows = append(request.Shallows, w.Haves...)
+		request.Depth = packp.DepthCommits(w.Depth)
+		request.Shallows = append(request.Shallows, w.Shallows...)
 	}
-	if w.Blobless {
+	switch {
+	case w.Treeless:
+		set = append(set, capability.Filter)
+		request.Filter = packp.FilterTreeDepth(0)
+	case w.Blobless:
 		set = append(set, capability.Filter)
 		request.Filter = packp.FilterBlobNone()
 	}
