@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/serin-gitops/serin/analysis/evidence"
+	"github.com/serin-gitops/serin/analysis/usage"
 	"github.com/serin-gitops/serin/analysis/workload"
 )
 
@@ -25,6 +26,10 @@ const (
 	KindPeers Kind = "peers"
 	// KindWorkload looks at the canary's pods: crashes, image pulls, readiness.
 	KindWorkload Kind = "workload"
+	// KindResources compares CPU and memory of a pod, N of M samples.
+	KindResources Kind = "resources"
+	// KindWebhook asks a gate outside, N of M answers.
+	KindWebhook Kind = "webhook"
 )
 
 // Defaults that apply where a Spec or a Check leaves a field at zero.
@@ -80,6 +85,8 @@ type Check struct {
 	HTTP      *HTTP      `json:"http,omitempty"`
 	Peers     *Peers     `json:"peers,omitempty"`
 	Workload  *Workload  `json:"workload,omitempty"`
+	Resources *Resources `json:"resources,omitempty"`
+	Webhook   *Webhook   `json:"webhook,omitempty"`
 
 	// DryRun checks are measured and reported and never decide.
 	DryRun bool `json:"dryRun,omitempty"`
@@ -173,8 +180,10 @@ type HTTP struct {
 	// Expression is CEL over status (int), headers (map of lower-case name to
 	// value), body (string) and json (dyn); empty means 200 <= status < 400.
 	Expression string `json:"expression,omitempty"`
-	Failing    int    `json:"failing,omitempty"`
-	Of         int    `json:"of,omitempty"`
+	// Service asks the canary's Service too.
+	Service bool `json:"service,omitempty"`
+	Failing int  `json:"failing,omitempty"`
+	Of      int  `json:"of,omitempty"`
 }
 
 // Peers asks every pod for its peer list and judges the canary's.
@@ -226,6 +235,19 @@ const (
 
 // Workload judges the canary's pods themselves.
 type Workload = workload.Limits
+
+// Resources bounds what a canary pod uses by what a stable one does.
+type Resources = usage.Limits
+
+// Webhook asks a gate or a test outside.
+type Webhook struct {
+	URL string `json:"url"`
+	// Timeout of one request; 0 means 10 s.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// Failing of the last Of answers fail the check; 0 means 1 of 1.
+	Failing int `json:"failing,omitempty"`
+	Of      int `json:"of,omitempty"`
+}
 
 // test is what the comparison tests for, with the defaults filled in.
 func (c Comparison) test() evidence.Test {

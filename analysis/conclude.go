@@ -46,9 +46,14 @@ func judgeOther(check Check, s CheckState, v CheckVerdict) CheckVerdict {
 	case len(s.Looks) > 0:
 		failing, _ := check.rule()
 		reason := ReasonProbesFailed
-		if check.Kind == KindThreshold {
+		switch check.Kind {
+		case KindThreshold:
 			reason = ReasonOutOfBounds
 			v.Bound = check.Threshold.bound()
+		case KindResources:
+			reason = ReasonOverStable
+		case KindWebhook:
+			reason = ReasonGateFailed
 		}
 		return judgeLooks(v, s.Looks, failing, check.impatient(), reason)
 	case s.Pods != nil:
@@ -133,6 +138,9 @@ func absentVerdict(spec Spec, check Check, a AbsenceState, v CheckVerdict, now t
 		return v
 	case BadQuery:
 		v.Reason, v.Message = ReasonBadQuery, "the source refuses the query: correct it, then delete the AnalysisRun of this trial, which was made with the wrong one: "+a.Message
+		return v
+	case Pending:
+		v.Reason, v.Message = ReasonGatePending, fmt.Sprintf("the gate has no answer yet, for %s: %s", round(since), a.Message)
 		return v
 	case NoSeries:
 		v.Reason, v.Message = ReasonNoSeries, "no series matches; check the selector and that the pods are scraped: "+a.Message

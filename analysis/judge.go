@@ -117,6 +117,10 @@ func (s CheckState) observe(check Check, trial State, o Observation) CheckState 
 		return s.observeLook(check, thresholdLook(*check.Threshold, o))
 	case KindHTTP, KindPeers:
 		return s.observeLook(check, probeLook(o))
+	case KindResources:
+		return s.observeLook(check, usageLook(*check.Resources, o))
+	case KindWebhook:
+		return s.observeLook(check, answerLook(o))
 	case KindWorkload:
 		f := workload.Assess(*check.Workload, o.Pods, o.Window.End)
 		s.Pods = &f
@@ -186,6 +190,14 @@ func Missing(check Check, o Observation) *Absence {
 	case KindHTTP, KindPeers:
 		if len(o.Probes) == 0 {
 			return &Absence{Kind: NoData, Message: "there is no canary pod to ask"}
+		}
+	case KindResources:
+		if o.Usage == nil || !o.Usage.Covers(*check.Resources) {
+			return &Absence{Kind: NoData, Message: "CPU or memory of an arm was not measured"}
+		}
+	case KindWebhook:
+		if o.Answer == nil {
+			return &Absence{Kind: NoData, Message: "the gate gave no answer"}
 		}
 	}
 	return nil

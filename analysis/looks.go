@@ -3,6 +3,8 @@ package analysis
 import (
 	"fmt"
 	"strings"
+
+	"github.com/serin-gitops/serin/analysis/usage"
 )
 
 // addLook remembers a look, as many as the check's rule needs.
@@ -60,12 +62,19 @@ func lastFailure(looks []Look) string {
 func probeLook(o Observation) Look {
 	l := Look{At: o.Window.End, All: true}
 	var failed []string
+	pods, services := 0, ""
 	for i, p := range o.Probes {
+		name := p.Pod
+		if p.Service {
+			name, services = "Service "+p.Pod, " and the Service "+p.Pod
+		} else {
+			pods++
+		}
 		if p.Pass {
 			l.All = false
 		} else {
 			l.Failed = true
-			failed = append(failed, p.Pod+": "+clip(p.Message, 200))
+			failed = append(failed, name+": "+clip(p.Message, 200))
 		}
 		if i == 0 || p.Number < l.Number {
 			l.Number = p.Number
@@ -73,7 +82,7 @@ func probeLook(o Observation) Look {
 	}
 	l.All = l.All && l.Failed
 	if !l.Failed {
-		l.Message = fmt.Sprintf("%d canary pods answered well", len(o.Probes))
+		l.Message = fmt.Sprintf("%d canary pods%s answered well", pods, services)
 		if len(o.Probes) == 1 {
 			l.Message = fmt.Sprintf("canary pod %s: %s", o.Probes[0].Pod, clip(o.Probes[0].Message, 200))
 		}
@@ -101,6 +110,17 @@ func thresholdLook(t Threshold, o Observation) Look {
 	return l
 }
 
+// usageLook compares what a pod of each arm uses.
+func usageLook(r Resources, o Observation) Look {
+	f := usage.Assess(r, *o.Usage)
+	return Look{At: o.Window.End, Failed: f.Failed, Number: f.Number, Message: f.Message}
+}
+
+// answerLook is what a gate said.
+func answerLook(o Observation) Look {
+	return Look{At: o.Window.End, Failed: !o.Answer.Pass, Number: float64(o.Answer.Status), Message: "the gate says: " + clip(o.Answer.Message, 300)}
+}
+
 // rule gives the looks a check keeps and how many of them may not fail.
 func (c Check) rule() (failing, of int) {
 	switch {
@@ -110,6 +130,10 @@ func (c Check) rule() (failing, of int) {
 		failing, of = c.Peers.Failing, c.Peers.Of
 	case c.Threshold != nil:
 		failing, of = c.Threshold.Failing, c.Threshold.Of
+	case c.Resources != nil:
+		failing, of = c.Resources.Failing, c.Resources.Of
+	case c.Webhook != nil:
+		failing, of = max(c.Webhook.Failing, 1), max(c.Webhook.Of, c.Webhook.Failing, 1)
 	}
 	if failing <= 0 {
 		failing = DefaultFailing

@@ -5,6 +5,7 @@ import (
 
 	"github.com/serin-gitops/serin/analysis/evidence"
 	"github.com/serin-gitops/serin/analysis/history"
+	"github.com/serin-gitops/serin/analysis/usage"
 	"github.com/serin-gitops/serin/analysis/workload"
 )
 
@@ -44,21 +45,37 @@ type Observation struct {
 	Value *float64 `json:"value,omitempty"`
 	// Probes holds one result per canary pod for http and peers checks.
 	Probes []ProbeResult `json:"probes,omitempty"`
+	// Usage is set for resources checks.
+	Usage *usage.Seen `json:"usage,omitempty"`
+	// Answer is set for webhook checks.
+	Answer *Answer `json:"answer,omitempty"`
 	// Pods holds the canary's pods for workload checks.
 	Pods []PodState `json:"pods,omitempty"`
 
 	Absence *Absence `json:"absence,omitempty"`
 }
 
-// ProbeResult is the answer of one canary pod.
+// ProbeResult is the answer of one canary pod, or of the canary's Service.
 type ProbeResult struct {
 	Pod  string `json:"pod"`
 	Pass bool   `json:"pass"`
+	// Service is true where Pod names the canary's Service instead.
+	Service bool `json:"service,omitempty"`
 	// Message says what was found, with the number and the bound; it never
 	// holds the body of a response.
 	Message string `json:"message,omitempty"`
 	// Number is the peers counted or the status code.
 	Number float64 `json:"number"`
+}
+
+// Answer is what a gate said.
+type Answer struct {
+	Pass bool `json:"pass"`
+	// Status is that of HTTP.
+	Status int `json:"status"`
+	// Message is what the gate says, bounded and in one line, or what its status
+	// means.
+	Message string `json:"message,omitempty"`
 }
 
 // AbsenceKind says why an Observation holds no data.
@@ -76,6 +93,8 @@ const (
 	Outage AbsenceKind = "Outage"
 	// BadQuery: the source refused the question; a person must mend it.
 	BadQuery AbsenceKind = "BadQuery"
+	// Pending: a gate was asked and has no answer yet; it holds the step.
+	Pending AbsenceKind = "Pending"
 )
 
 // Absence is the typed reason for having no data. It implements error, so

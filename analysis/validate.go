@@ -33,10 +33,11 @@ func (c Check) Validate() error {
 	set := map[Kind]bool{
 		KindRatio: c.Ratio != nil, KindLatency: c.Latency != nil, KindThreshold: c.Threshold != nil,
 		KindHTTP: c.HTTP != nil, KindPeers: c.Peers != nil, KindWorkload: c.Workload != nil,
+		KindResources: c.Resources != nil, KindWebhook: c.Webhook != nil,
 	}
 	given, known := set[c.Kind]
 	if !known {
-		return fmt.Errorf("check %q: kind %q is unknown; use ratio, latency, threshold, http, peers or workload", c.Name, c.Kind)
+		return fmt.Errorf("check %q: kind %q is unknown; use ratio, latency, threshold, http, peers, workload, resources or webhook", c.Name, c.Kind)
 	}
 	if !given {
 		return fmt.Errorf("check %q: kind is %s and the field %s is not set", c.Name, c.Kind, c.Kind)
@@ -67,6 +68,12 @@ func (c Check) validateKind() error {
 		return validatePort("http", c.HTTP.Port)
 	case KindPeers:
 		return errors.Join(validatePort("peers", c.Peers.Port), c.Peers.validate())
+	case KindResources:
+		return c.Resources.Validate()
+	case KindWebhook:
+		if c.Webhook.URL == "" {
+			return errors.New("webhook.url is empty; give the address to post to")
+		}
 	}
 	return nil
 }

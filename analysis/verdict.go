@@ -26,6 +26,9 @@ const (
 	ReasonOutOfBounds     Reason = "OutOfBounds"
 	ReasonProbesFailed    Reason = "ProbesFailed"
 	ReasonProbesFailing   Reason = "ProbesFailing"
+	ReasonOverStable      Reason = "OverStable"
+	ReasonGateFailed      Reason = "GateFailed"
+	ReasonGatePending     Reason = "GatePending"
 	ReasonCrashed         Reason = workload.ReasonCrashed
 	ReasonOOMKilled       Reason = workload.ReasonOOMKilled
 	ReasonImagePull       Reason = workload.ReasonImagePull

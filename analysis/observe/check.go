@@ -3,13 +3,15 @@ package observe
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/usage"
 )
 
-// Check parses what a ratio, latency or threshold check would ask, so that a
+// Check parses what a ratio, latency, threshold or resources check would ask, so that a
 // query that cannot be right is refused before a trial begins. The error is
 // an *analysis.Absence of kind BadQuery that names the field.
 func Check(check analysis.Check, trial Trial) error {
@@ -31,6 +33,12 @@ func Check(check analysis.Check, trial Trial) error {
 			_, err = base.bucket(`\+Inf`)
 		}
 		return err
+	case check.Resources != nil:
+		var errs []error
+		for _, r := range resourcesOf(*check.Resources, &usage.Seen{}) {
+			errs = append(errs, checkSelector("resources."+strings.ToLower(r.name)+".series", r.bound.Series, nil, trial))
+		}
+		return errors.Join(errs...)
 	case check.Threshold != nil:
 		return checkExpression(check.Threshold.Query, trial.Args)
 	}

@@ -44,7 +44,7 @@ type Observer struct {
 	Settle time.Duration
 }
 
-// Due gives the observations of one ratio, latency or threshold check that are
+// Due gives the observations of one ratio, latency, threshold or resources check that are
 // due at now. Normally that is one: the window from the last one counted to
 // the newest boundary that has settled. After an outage the time since is
 // asked for in pieces. Where nothing is due the result is empty; a window in
@@ -79,6 +79,8 @@ func (o Observer) ask(ctx context.Context, check analysis.Check, trial Trial, w 
 		err = o.counts(ctx, check, trial, &obs)
 	case analysis.KindThreshold:
 		err = o.value(ctx, check, trial, &obs)
+	case analysis.KindResources:
+		err = o.usage(ctx, check, trial, &obs)
 	default:
 		err = &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("kind %s is not asked of a time series source", check.Kind)}
 	}

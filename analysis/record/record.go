@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/usage"
 )
 
 // MaxBytes bounds a record in bytes, so that it fits into an object of the
@@ -58,6 +59,8 @@ type seen struct {
 	Value   *float64               `json:"v,omitempty"`
 	Probes  []analysis.ProbeResult `json:"p,omitempty"`
 	Pods    []analysis.PodState    `json:"d,omitempty"`
+	Usage   *usage.Seen            `json:"u,omitempty"`
+	Answer  *analysis.Answer       `json:"g,omitempty"`
 	Absence *analysis.Absence      `json:"a,omitempty"`
 	// Same means: what was seen is what this check saw before.
 	Same bool `json:"s,omitempty"`
@@ -140,19 +143,21 @@ func (r *Record) shorten(check int, o, last analysis.Observation) seen {
 		s.Counts = []float64{o.Stable.Total, o.Stable.Failed, o.Canary.Total, o.Canary.Failed}
 	case o.Value != nil:
 		s.Value = o.Value
-	case reflect.DeepEqual(o.Probes, last.Probes) && reflect.DeepEqual(o.Pods, last.Pods):
+	case o.Usage != nil:
+		s.Usage = o.Usage
+	case reflect.DeepEqual(o.Probes, last.Probes) && reflect.DeepEqual(o.Pods, last.Pods) && reflect.DeepEqual(o.Answer, last.Answer):
 		s.Same = true
 	default:
-		s.Probes, s.Pods = o.Probes, o.Pods
+		s.Probes, s.Pods, s.Answer = o.Probes, o.Pods, o.Answer
 	}
 	return s
 }
 
 func (r *Record) lengthen(name string, s seen, last analysis.Observation) analysis.Observation {
 	end := r.began.Add(time.Duration(s.End))
-	o := analysis.Observation{Check: name, Window: analysis.Window{Start: end.Add(-time.Duration(s.Length)), End: end}, Value: s.Value, Probes: s.Probes, Pods: s.Pods, Absence: s.Absence}
+	o := analysis.Observation{Check: name, Window: analysis.Window{Start: end.Add(-time.Duration(s.Length)), End: end}, Value: s.Value, Probes: s.Probes, Pods: s.Pods, Usage: s.Usage, Answer: s.Answer, Absence: s.Absence}
 	if s.Same {
-		o.Probes, o.Pods = last.Probes, last.Pods
+		o.Probes, o.Pods, o.Answer = last.Probes, last.Pods, last.Answer
 	}
 	if len(s.Counts) == 4 {
 		o.Stable = &analysis.Counts{Total: s.Counts[0], Failed: s.Counts[1]}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/serin-gitops/serin/analysis"
 	"github.com/serin-gitops/serin/analysis/record"
+	"github.com/serin-gitops/serin/analysis/usage"
 )
 
 var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -20,6 +21,8 @@ func spec() analysis.Spec {
 	return analysis.Spec{Checks: []analysis.Check{
 		{Name: "errors", Kind: analysis.KindRatio, Ratio: &analysis.Ratio{Total: "a", Bad: "b", Comparison: analysis.Comparison{Objective: 0.01}}},
 		{Name: "http", Kind: analysis.KindHTTP, HTTP: &analysis.HTTP{Port: 80}},
+		{Name: "use", Kind: analysis.KindResources, Resources: &analysis.Resources{CPU: &usage.Bound{Series: "c"}, Memory: &usage.Bound{Series: "m"}}},
+		{Name: "gate", Kind: analysis.KindWebhook, Webhook: &analysis.Webhook{URL: "http://gate", Failing: 3, Of: 5}},
 	}}
 }
 
@@ -37,7 +40,17 @@ func look(rng *rand.Rand, k int) ([]analysis.Observation, time.Time) {
 	}
 	http := analysis.Observation{Check: "http", Window: analysis.Window{Start: now, End: now},
 		Probes: []analysis.ProbeResult{{Pod: "a", Pass: rng.IntN(6) > 0, Message: "status"}}}
-	return []analysis.Observation{errors, http}, now
+	use := analysis.Observation{Check: "use", Window: errors.Window, Usage: &usage.Seen{
+		CPU: &usage.Medians{Canary: rng.Float64(), Stable: rng.Float64()}, Memory: &usage.Medians{Canary: rng.Float64() * 1e9, Stable: 1e9 / 3}}}
+	gate := analysis.Observation{Check: "gate", Window: http.Window, Answer: &analysis.Answer{Pass: rng.IntN(5) > 0, Status: 200, Message: "as it is"}}
+	switch rng.IntN(8) {
+	case 0:
+		use.Usage.Memory.Canary = math.NaN()
+		gate.Answer, gate.Absence = nil, &analysis.Absence{Kind: analysis.Pending, Message: "soon"}
+	case 1:
+		use.Usage, use.Absence = nil, &analysis.Absence{Kind: analysis.NoSeries, Message: "no stable"}
+	}
+	return []analysis.Observation{errors, http, use, gate}, now
 }
 
 // TestRejudge records random trials, across restarts of the recorder, and

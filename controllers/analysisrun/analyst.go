@@ -170,7 +170,7 @@ func BeforeTraffic(v analysis.Verdict) analysis.Verdict {
 
 func wantsTraffic(c analysis.CheckVerdict) bool {
 	switch c.Kind {
-	case analysis.KindRatio, analysis.KindLatency, analysis.KindThreshold:
+	case analysis.KindRatio, analysis.KindLatency, analysis.KindThreshold, analysis.KindResources:
 	default:
 		return false
 	}

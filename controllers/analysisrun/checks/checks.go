@@ -119,8 +119,11 @@ func Spec(ro *v1alpha1.Rollout, alpha string, checks []v1alpha1.Check) (analysis
 		if err != nil {
 			return analysis.Spec{}, fmt.Errorf("check %s: %w", check.Name, err)
 		}
+		if check.HTTP != nil && check.HTTP.Service && ro.Spec.Traffic.RouteRef == nil {
+			return analysis.Spec{}, fmt.Errorf("check %s: http.service is true, and only a Rollout with traffic.routeRef has a Service of its canary's own: leave it out, or set traffic.routeRef", check.Name)
+		}
 		if converted.Interval <= 0 {
-			converted.Interval = interval
+			converted.Interval = intervalOf(converted.Kind, interval)
 		}
 		spec.Checks = append(spec.Checks, converted)
 	}
@@ -150,13 +153,18 @@ func Of(c v1alpha1.Check) (analysis.Check, error) {
 	case c.HTTP != nil:
 		out.Kind = analysis.KindHTTP
 		out.HTTP = &analysis.HTTP{
-			Port: c.HTTP.Port, Path: c.HTTP.Path, Timeout: c.HTTP.Timeout.Duration, Expression: c.HTTP.Expression,
+			Port: c.HTTP.Port, Path: c.HTTP.Path, Timeout: c.HTTP.Timeout.Duration, Expression: c.HTTP.Expression, Service: c.HTTP.Service,
 			Failing: int(c.HTTP.Failures), Of: int(c.HTTP.Samples),
 		}
 	case c.Peers != nil:
 		out.Kind, out.Peers = analysis.KindPeers, peersOf(*c.Peers)
+	case c.Resources != nil:
+		out.Kind = analysis.KindResources
+		out.Resources, err = resourcesOf(*c.Resources)
+	case c.Webhook != nil:
+		out.Kind, out.Webhook = analysis.KindWebhook, webhookOf(*c.Webhook)
 	default:
-		err = fmt.Errorf("it has no kind: set one of ratio, latency, threshold, http and peers")
+		err = fmt.Errorf("it has no kind: set one of ratio, latency, threshold, http, peers, resources and webhook")
 	}
 	return out, err
 }

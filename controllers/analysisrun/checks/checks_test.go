@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/usage"
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/analysisrun/checks"
 )
@@ -43,6 +44,17 @@ func TestOf(t *testing.T) {
 			analysis.Check{Name: "peers", Kind: analysis.KindPeers, Peers: &analysis.Peers{Port: 80, Path: "/p", List: "json.l", Min: 2, MinShareOfStable: 0.5,
 				Self: &analysis.Identity{Path: "/p", Expression: "json.id"}, MustInclude: analysis.IncludeAny, SeenFromOtherSide: true}},
 		},
+		"resources": {
+			v1alpha1.Check{Name: "use", Resources: &v1alpha1.ResourcesCheck{Failures: 2, Samples: 3,
+				CPU: &v1alpha1.ResourceBound{Ratio: "1.5", IgnoreBelow: "100m"}, Memory: &v1alpha1.ResourceBound{IgnoreBelow: "64Mi", Series: `rss{job="x"}`}}},
+			analysis.Check{Name: "use", Kind: analysis.KindResources, Resources: &analysis.Resources{Failing: 2, Of: 3,
+				CPU:    &usage.Bound{Ratio: 1.5, IgnoreBelow: 0.1, Series: `container_cpu_usage_seconds_total{container!=""}`},
+				Memory: &usage.Bound{IgnoreBelow: 64 << 20, Series: `rss{job="x"}`}}},
+		},
+		"webhook": {
+			v1alpha1.Check{Name: "gate", Webhook: &v1alpha1.WebhookCheck{URL: "https://gate", Timeout: metav1.Duration{Duration: time.Second}, Failures: 1, Samples: 2}},
+			analysis.Check{Name: "gate", Kind: analysis.KindWebhook, Webhook: &analysis.Webhook{URL: "https://gate", Timeout: time.Second, Failing: 1, Of: 2}},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -57,6 +69,47 @@ func TestOf(t *testing.T) {
 	}
 	if _, err := checks.Of(v1alpha1.Check{Name: "nothing"}); err == nil {
 		t.Error("a check without a kind is taken")
+	}
+}
+
+func TestRefused(t *testing.T) {
+	memory := func(b v1alpha1.ResourceBound) v1alpha1.Check {
+		return v1alpha1.Check{Name: "use", Resources: &v1alpha1.ResourcesCheck{Memory: &b}}
+	}
+	for _, test := range []struct {
+		check v1alpha1.Check
+		want  string
+	}{
+		{memory(v1alpha1.ResourceBound{IgnoreBelow: "64 megs"}), `check use: resources.memory.ignoreBelow is "64 megs"; it must be a quantity`},
+		{memory(v1alpha1.ResourceBound{IgnoreBelow: "-1Mi"}), `"-1Mi"; it must be a quantity that is not negative`},
+		{memory(v1alpha1.ResourceBound{Ratio: "0"}), `resources.memory.ratio is "0"; it must be above 0`},
+		{memory(v1alpha1.ResourceBound{Ratio: "${twice}"}), `resources.memory.ratio "${twice}" is no number`},
+		{v1alpha1.Check{Name: "health", HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: 80}, Service: true}}, "check health: http.service is true, and only a Rollout with traffic.routeRef"},
+	} {
+		if _, err := checks.Spec(&v1alpha1.Rollout{}, "0.01", []v1alpha1.Check{test.check}); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("got %v, want %q", err, test.want)
+		}
+	}
+}
+
+// TestIntervals states which kinds are looked at less often than the others.
+func TestIntervals(t *testing.T) {
+	ro := &v1alpha1.Rollout{}
+	ro.Spec.Analysis.Interval.Duration = 5 * time.Second
+	own := v1alpha1.Check{Name: "own", Interval: metav1.Duration{Duration: time.Second}, Webhook: &v1alpha1.WebhookCheck{URL: "http://gate"}}
+	spec, err := checks.Spec(ro, "0.01", []v1alpha1.Check{
+		{Name: "health", HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: 80}}},
+		{Name: "use", Resources: &v1alpha1.ResourcesCheck{CPU: &v1alpha1.ResourceBound{}}}, {Name: "gate", Webhook: own.Webhook}, own,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []time.Duration
+	for _, check := range spec.Checks[1:] {
+		got = append(got, check.Interval)
+	}
+	if diff := cmp.Diff([]time.Duration{5 * time.Second, 15 * time.Second, 10 * time.Second, time.Second}, got); diff != "" {
+		t.Errorf("intervals (-want +got):\n%s", diff)
 	}
 }
 
