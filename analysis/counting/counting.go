@@ -19,7 +19,8 @@ type Born func(labels map[string]string) (time.Time, bool)
 // Every sample belongs to the one window its time falls into, and a series
 // rises from its last sample at or before the window's start, so that disjoint
 // windows count each request once, also across missed scrapes. A value below
-// the one before it is a reset: the counter began again at 0. A series without
+// the one before it is a reset, the counter began again at 0, once the next sample
+// is below that one too; its requests belong to the next sample's window. A series without
 // an earlier sample counts from 0 when it was born where it could have been
 // seen: its target was seen before, or began after everything in sight, or
 // (where that is unknown) any other target was seen before. Otherwise its
@@ -45,11 +46,14 @@ func Requests(w analysis.Window, total, failed [2][]analysis.Series, born Born) 
 	return counts[0], counts[1]
 }
 
-// Sampled is true when at least one of the series has a sample in the window.
+// Sampled is true when at least one of the series has a sample in the window
+// that is a number.
 func Sampled(w analysis.Window, series []analysis.Series) bool {
 	for _, s := range series {
-		if n := len(s.Samples); n > 0 && s.Samples[n-1].Time.After(w.Start) && !s.Samples[0].Time.After(w.End) {
-			return true
+		for i := len(s.Samples) - 1; i >= 0 && s.Samples[i].Time.After(w.Start); i-- {
+			if !s.Samples[i].Time.After(w.End) && countable(s.Samples[i].Value) {
+				return true
+			}
 		}
 	}
 	return false
@@ -57,21 +61,49 @@ func Sampled(w analysis.Window, series []analysis.Series) bool {
 
 // increase sums a counter's rises over the window.
 func increase(s analysis.Series, w analysis.Window, fromZero bool) float64 {
-	sum, last, based := 0.0, 0.0, fromZero
+	sum, c := 0.0, counter{based: fromZero}
 	for _, p := range s.Samples {
-		if math.IsNaN(p.Value) || math.IsInf(p.Value, 0) || p.Value < 0 || p.Time.After(w.End) {
+		if !countable(p.Value) || p.Time.After(w.End) {
 			continue
 		}
-		if p.Time.After(w.Start) && based {
-			if p.Value >= last {
-				sum += p.Value - last
-			} else {
-				sum += p.Value
-			}
+		if rise := c.next(p.Value); p.Time.After(w.Start) {
+			sum += rise
 		}
-		last, based = p.Value, true
 	}
 	return sum
+}
+
+// countable says whether a value can be a counter's.
+func countable(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) && v >= 0 }
+
+// counter follows one counter sample by sample.
+type counter struct {
+	based bool
+	last  float64
+	// fell is true while last is below the sample before it, top: either the
+	// counter began again at 0, or one sample is wrong. The next one tells.
+	fell bool
+	top  float64
+}
+
+// next is what a sample adds. A fall adds nothing until the sample after it
+// confirms it, so that one wrong sample adds no request that never was.
+func (c *counter) next(v float64) float64 {
+	rise := 0.0
+	switch {
+	case !c.based:
+	case c.fell && v >= c.top:
+		rise = v - c.top
+	case c.fell && v >= c.last:
+		rise = v
+	case c.fell:
+		rise = c.last
+	case v >= c.last:
+		rise = v - c.last
+	}
+	c.fell, c.top = c.based && v < c.last, c.last
+	c.last, c.based = v, true
+	return rise
 }
 
 // sight is what was visible before a window began.

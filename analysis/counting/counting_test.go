@@ -2,6 +2,7 @@ package counting_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -38,7 +39,13 @@ func TestRequests(t *testing.T) {
 	}{
 		{name: "rises", canary: []analysis.Series{counter("c", "200", 8, 5, 12, 7, 20, 9, 22, 50)}, want: analysis.Counts{Total: 4}},
 		{name: "missed scrapes", canary: []analysis.Series{counter("c", "200", 2, 5, 19, 25)}, want: analysis.Counts{Total: 20}},
-		{name: "reset", canary: []analysis.Series{counter("c", "200", 8, 100, 12, 102, 16, 3)}, want: analysis.Counts{Total: 5}},
+		{name: "reset", canary: []analysis.Series{counter("c", "200", 8, 100, 12, 102, 16, 3, 19, 4)}, want: analysis.Counts{Total: 6}},
+		{name: "reset that is not confirmed yet", canary: []analysis.Series{counter("c", "200", 8, 100, 12, 102, 16, 3)}, want: analysis.Counts{Total: 2}},
+		{name: "reset before the window, confirmed in it", canary: []analysis.Series{counter("c", "200", 5, 102, 9, 3, 12, 4)}, want: analysis.Counts{Total: 4}},
+		{name: "two resets", canary: []analysis.Series{counter("c", "200", 8, 100, 12, 60, 16, 3, 18, 5)}, want: analysis.Counts{Total: 65}},
+		{name: "one wrong sample", canary: []analysis.Series{counter("c", "200", 8, 100, 12, 40, 16, 103)}, want: analysis.Counts{Total: 3}},
+		{name: "one wrong sample before the window", canary: []analysis.Series{counter("c", "200", 5, 100, 9, 0, 16, 103)}, want: analysis.Counts{Total: 3}},
+		{name: "samples that are no numbers", canary: []analysis.Series{counter("c", "200", 8, 100, 12, math.NaN(), 14, -1, 16, 103)}, want: analysis.Counts{Total: 3}},
 		{name: "new pod", canary: []analysis.Series{counter("c", "200", 12, 4, 16, 6)}, want: analysis.Counts{Total: 6}},
 		{name: "new pod that is known to have begun", canary: []analysis.Series{counter("c", "200", 12, 4, 16, 6)}, born: born(11), want: analysis.Counts{Total: 6}},
 		{name: "old pod that came back", canary: []analysis.Series{counter("c", "200", 12, 4000, 16, 4002)}, born: born(-5000), want: analysis.Counts{Total: 2}},
@@ -82,7 +89,8 @@ func scrapePods(rng *rand.Rand) scraped {
 		value, last := 0.0, 0.0
 		for second := begin; second < end; second++ {
 			value += float64(rng.IntN(9))
-			restart := rng.IntN(30) == 0
+			// Confirmed by a sample that is counted too.
+			restart := rng.IntN(15) == 0 && value > 60 && second >= 0 && second < end-2
 			if restart || second == begin || second >= end-1 || rng.IntN(3) > 0 {
 				s.Samples = append(s.Samples, analysis.Sample{Time: at(second + rng.Float64()/2), Value: value})
 				if second >= 0 {
@@ -119,6 +127,23 @@ func visible(series []analysis.Series, from, to time.Time) []analysis.Series {
 		}
 	}
 	return cut
+}
+
+func TestSampledByNumbersOnly(t *testing.T) {
+	w := analysis.Window{Start: at(10), End: at(20)}
+	for name, tc := range map[string]struct {
+		series analysis.Series
+		want   bool
+	}{
+		"within":      {counter("c", "200", 5, 1, 15, 2, 25, 3), true},
+		"at the end":  {counter("c", "200", 20, 2), true},
+		"none within": {counter("c", "200", 10, 1, 25, 3), false},
+		"no number":   {counter("c", "200", 5, 1, 15, math.NaN()), false},
+	} {
+		if got := counting.Sampled(w, []analysis.Series{tc.series}); got != tc.want {
+			t.Errorf("%s: sampled %v, want %v", name, got, tc.want)
+		}
+	}
 }
 
 // TestWindowsSumToTheTruth wants disjoint windows of random length to count

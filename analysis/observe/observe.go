@@ -44,27 +44,6 @@ type Observer struct {
 	Settle time.Duration
 }
 
-// Due gives the observations of one ratio, latency, threshold or resources check that are
-// due at now. Normally that is one: the window from the last one counted to
-// the newest boundary that has settled. After an outage the time since is
-// asked for in pieces. Where nothing is due the result is empty; a window in
-// which an arm is yet to be scraped is not due before it is joinLimit long, so
-// that looks may be more frequent than scrapes.
-func (o Observer) Due(ctx context.Context, check analysis.Check, trial Trial, state analysis.State, now time.Time) []analysis.Observation {
-	var due []analysis.Observation
-	for _, w := range o.windows(check, state, now) {
-		obs, err := o.ask(ctx, check, trial, w)
-		if errors.Is(err, errNotScraped) && w.End.Sub(w.Start) < joinLimit(check) {
-			break
-		}
-		due = append(due, obs)
-		if a := obs.Absence; a != nil && (a.Kind == analysis.Outage || a.Kind == analysis.BadQuery) {
-			break
-		}
-	}
-	return due
-}
-
 // Window gives a check's observation of one window.
 func (o Observer) Window(ctx context.Context, check analysis.Check, trial Trial, w analysis.Window) analysis.Observation {
 	obs, _ := o.ask(ctx, check, trial, w) // the error is in the observation
@@ -113,50 +92,6 @@ func (o Observer) Past(ctx context.Context, check analysis.Check, trial Trial, f
 	return past, nil
 }
 
-// windows gives the stretches of time that are due, oldest first. A window in
-// which an arm was not scraped stays uncounted and so is part of the next one,
-// up to a limit.
-func (o Observer) windows(check analysis.Check, state analysis.State, now time.Time) []analysis.Window {
-	step, longest := interval(check), joinLimit(check)
-	settle := o.Settle
-	if settle <= 0 {
-		settle = DefaultSettle
-	}
-	newest := now.Add(-settle).Truncate(step)
-	start := state.Started.Add(check.InitialDelay).Truncate(step)
-	if check.InitialDelay > 0 {
-		start = start.Add(step)
-	}
-	oldest := newest.Add(-backlog)
-	for _, c := range state.Checks {
-		if c.Name != check.Name {
-			continue
-		}
-		start = later(start, c.Through)
-		if c.Absence != nil && c.Absence.Kind != analysis.Outage {
-			// What was asked for and is not there is not asked for again and again.
-			oldest = newest.Add(-longest)
-		}
-	}
-	var windows []analysis.Window
-	for start = later(start, oldest); start.Before(newest); {
-		end := start.Add(longest)
-		if end.After(newest) {
-			end = newest
-		}
-		windows = append(windows, analysis.Window{Start: start, End: end})
-		start = end
-	}
-	return windows
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
 // The arms, as they index pairs.
 const (
 	stable = iota
@@ -166,21 +101,14 @@ const (
 var armNames = [2]string{"stable", "the canary"}
 
 func (o Observer) counts(ctx context.Context, check analysis.Check, trial Trial, obs *analysis.Observation) error {
-	total, part, err := o.series(ctx, check, trial, obs.Window.Start.Add(-lookback), obs.Window.End)
+	answer, err := o.counters(ctx, check, trial, obs.Window)
 	if err != nil {
 		return err
 	}
-	for arm := range total {
-		if len(total[arm]) == 0 {
-			return &analysis.Absence{Kind: analysis.NoSeries, Message: "no request counter of " + armNames[arm]}
-		}
-		if !counting.Sampled(obs.Window, total[arm]) {
-			return fmt.Errorf("%w: %s", errNotScraped, armNames[arm])
-		}
+	if arm, ok := answer.sampled(obs.Window); !ok {
+		return fmt.Errorf("%w: %s", errNotScraped, armNames[arm])
 	}
-	stable, canary := counting.Requests(obs.Window, total, part, trial.Born)
-	stable, canary = failures(check, stable), failures(check, canary)
-	obs.Stable, obs.Canary = &stable, &canary
+	answer.count(check, trial, obs)
 	return nil
 }
 
@@ -302,10 +230,4 @@ func interval(check analysis.Check) time.Duration {
 		return check.Interval
 	}
 	return analysis.DefaultInterval
-}
-
-// joinLimit bounds how long one window may be: longer than any usual interval
-// of scrapes.
-func joinLimit(check analysis.Check) time.Duration {
-	return max(90*time.Second, 6*interval(check))
 }

@@ -1,0 +1,146 @@
+package observe
+
+import (
+	"context"
+	"time"
+
+	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/counting"
+)
+
+// Due gives the observations of one ratio, latency, threshold or resources
+// check that are due at now. Where nothing is due the result is empty; a window in
+// which an arm is yet to be scraped is not due before it is joinLimit long, so
+// that looks may be more frequent than scrapes.
+//
+// Requests are counted in the same windows whenever they are asked for: after an
+// outage, or where the source was late, one question serves all the time since,
+// up to a limit, and its answer is cut into the windows that would have been
+// looked at one by one. So what a failing source costs is time and no evidence.
+func (o Observer) Due(ctx context.Context, check analysis.Check, trial Trial, state analysis.State, now time.Time) []analysis.Observation {
+	open := o.open(check, state, now)
+	if !open.Start.Before(open.End) {
+		return nil
+	}
+	if check.Kind == analysis.KindRatio || check.Kind == analysis.KindLatency {
+		return o.requests(ctx, check, trial, open)
+	}
+	var due []analysis.Observation
+	for _, w := range pieces(open, joinLimit(check)) {
+		obs, _ := o.ask(ctx, check, trial, w) // the error is in the observation
+		due = append(due, obs)
+		if a := obs.Absence; a != nil && (a.Kind == analysis.Outage || a.Kind == analysis.BadQuery) {
+			break
+		}
+	}
+	return due
+}
+
+// requests counts a stretch of time window by window. What is left at its end
+// and not scraped yet is part of a later window; where that is long, there is
+// no data.
+func (o Observer) requests(ctx context.Context, check analysis.Check, trial Trial, open analysis.Window) []analysis.Observation {
+	answer, err := o.counters(ctx, check, trial, open)
+	if err != nil {
+		return []analysis.Observation{{Check: check.Name, Window: open, Absence: absence(err)}}
+	}
+	var due []analysis.Observation
+	left, missing := open.Start, 0
+	for end := open.Start.Truncate(interval(check)).Add(interval(check)); !end.After(open.End); end = end.Add(interval(check)) {
+		obs := analysis.Observation{Check: check.Name, Window: analysis.Window{Start: left, End: end}}
+		arm, ok := answer.sampled(obs.Window)
+		if missing = arm; !ok {
+			continue
+		}
+		answer.count(check, trial, &obs)
+		due, left = append(due, obs), end
+	}
+	if open.End.Sub(left) >= joinLimit(check) {
+		unscraped := &analysis.Absence{Kind: analysis.NoData, Message: errNotScraped.Error() + ": " + armNames[missing]}
+		due = append(due, analysis.Observation{Check: check.Name, Window: analysis.Window{Start: left, End: open.End}, Absence: unscraped})
+	}
+	return due
+}
+
+// answer is what a source has of both arms' counters.
+type answer struct{ total, part [2][]analysis.Series }
+
+// counters asks for what it takes to count a stretch of time.
+func (o Observer) counters(ctx context.Context, check analysis.Check, trial Trial, w analysis.Window) (answer, error) {
+	total, part, err := o.series(ctx, check, trial, w.Start.Add(-lookback), w.End)
+	if err != nil {
+		return answer{}, err
+	}
+	for arm := range total {
+		if len(total[arm]) == 0 {
+			return answer{}, &analysis.Absence{Kind: analysis.NoSeries, Message: "no request counter of " + armNames[arm]}
+		}
+	}
+	return answer{total: total, part: part}, nil
+}
+
+// sampled says whether both arms were scraped within a window, and else which
+// was not.
+func (a answer) sampled(w analysis.Window) (arm int, ok bool) {
+	for arm := range a.total {
+		if !counting.Sampled(w, a.total[arm]) {
+			return arm, false
+		}
+	}
+	return 0, true
+}
+
+// count fills in an observation of a window within the answer.
+func (a answer) count(check analysis.Check, trial Trial, obs *analysis.Observation) {
+	stable, canary := counting.Requests(obs.Window, a.total, a.part, trial.Born)
+	stable, canary = failures(check, stable), failures(check, canary)
+	obs.Stable, obs.Canary = &stable, &canary
+}
+
+// open is the stretch of time that is not counted yet, from the last window
+// that was to the newest boundary that has settled.
+func (o Observer) open(check analysis.Check, state analysis.State, now time.Time) analysis.Window {
+	step := interval(check)
+	settle := o.Settle
+	if settle <= 0 {
+		settle = DefaultSettle
+	}
+	newest := now.Add(-settle).Truncate(step)
+	start := state.Started.Add(check.InitialDelay).Truncate(step)
+	if check.InitialDelay > 0 {
+		start = start.Add(step)
+	}
+	for _, c := range state.Checks {
+		if c.Name == check.Name {
+			start = later(start, c.Through)
+		}
+	}
+	return analysis.Window{Start: later(start, newest.Add(-backlog)), End: newest}
+}
+
+// pieces cuts a stretch of time.
+func pieces(of analysis.Window, longest time.Duration) []analysis.Window {
+	var windows []analysis.Window
+	for start := of.Start; start.Before(of.End); {
+		end := start.Add(longest)
+		if end.After(of.End) {
+			end = of.End
+		}
+		windows = append(windows, analysis.Window{Start: start, End: end})
+		start = end
+	}
+	return windows
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// joinLimit bounds how long one window may be: longer than any usual interval
+// of scrapes.
+func joinLimit(check analysis.Check) time.Duration {
+	return max(90*time.Second, 6*interval(check))
+}
