@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+	"golang.org/x/oauth2"
 
 	"github.com/serin-gitops/serin/analysis"
 )
@@ -56,8 +58,8 @@ func (c *Client) query(ctx context.Context, query string, at time.Time) (model.V
 	if err != nil {
 		return nil, c.classify(err)
 	}
-	if len(warnings) > 0 {
-		return nil, &analysis.Absence{Kind: analysis.Partial, Message: c.clean(strings.Join(warnings, "; "))}
+	if warnings = slices.DeleteFunc(warnings, isInfo); len(warnings) > 0 {
+		return nil, &analysis.Absence{Kind: analysis.Partial, Message: c.clean(short(strings.Join(warnings, "; ")))}
 	}
 	if value == nil {
 		return nil, c.outage(errors.New("the answer holds no value"))
@@ -65,14 +67,38 @@ func (c *Client) query(ctx context.Context, query string, at time.Time) (model.V
 	return value, nil
 }
 
+// isInfo says that a warning is of the kind that Prometheus 2.54 and later, but
+// neither earlier ones nor Thanos, put into a list of their own: what is said of
+// a query that may well be meant so, such as a rate of a metric whose name does
+// not end in _total.
+func isInfo(warning string) bool { return strings.HasPrefix(warning, "PromQL info:") }
+
+// storeAway says that a query failed while it was executed because what holds
+// the samples could not be reached. Thanos without partial responses answers so
+// with the error type of a query that cannot be executed (thanos-io/thanos#6223).
+func storeAway(message string) bool {
+	for _, sign := range []string{"expanding series", "rpc error", "cannot fetch", "context deadline exceeded", "context canceled", "connection refused"} {
+		if strings.Contains(message, sign) {
+			return true
+		}
+	}
+	return false
+}
+
 // classify tells a wrong question from a source that cannot answer.
+// VictoriaMetrics gives the status code as the error's type.
 func (c *Client) classify(err error) error {
 	var answer *promv1.Error
 	if !errors.As(err, &answer) {
 		return c.outage(err)
 	}
 	switch answer.Type {
-	case promv1.ErrBadData, promv1.ErrExec:
+	case promv1.ErrExec, "422":
+		if storeAway(answer.Msg) {
+			return c.outage(answer)
+		}
+		return &analysis.Absence{Kind: analysis.BadQuery, Message: c.clean(answer.Msg)}
+	case promv1.ErrBadData, "400":
 		return &analysis.Absence{Kind: analysis.BadQuery, Message: c.clean(answer.Msg)}
 	case promv1.ErrClient:
 		if strings.HasSuffix(answer.Msg, " 401") || strings.HasSuffix(answer.Msg, " 403") {
@@ -87,6 +113,14 @@ func (c *Client) outage(err error) error {
 	if errors.As(err, &inner) {
 		// The URL around it holds the whole query.
 		err = inner.Err
+	}
+	var refused *oauth2.RetrieveError
+	switch {
+	case errors.As(err, &refused) && refused.ErrorCode != "":
+		err = fmt.Errorf("oauth2: no token: %s %s; check clientID, clientSecret and scopes", refused.ErrorCode, refused.ErrorDescription)
+	case errors.As(err, &refused) && refused.Response != nil:
+		// Not the answer's body: whatever page it is, it says no more.
+		err = fmt.Errorf("oauth2: no token: %s; check tokenURL, clientID and clientSecret", refused.Response.Status)
 	}
 	return &analysis.Absence{Kind: analysis.Outage, Message: c.clean(fmt.Sprintf("prometheus %s: %v", c.where, err))}
 }

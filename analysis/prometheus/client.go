@@ -6,16 +6,14 @@ package prometheus
 import (
 	"context"
 	"fmt"
-	"net/http"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/hashicorp/go-retryablehttp"
 	"github.com/prometheus/client_golang/api"
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
-	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
@@ -74,6 +72,8 @@ type Client struct {
 	budget  *rate.Limiter
 	flights singleflight.Group
 	windows *cache
+	// release closes the connections that are not in use.
+	release func()
 }
 
 var _ analysis.Source = (*Client)(nil)
@@ -88,69 +88,44 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prometheus %s: %w", u.Redacted(), err)
 	}
-	c, err := api.NewClient(api.Config{Address: o.URL, Client: httpClient})
+	c, err := api.NewClient(api.Config{Address: address(u), Client: httpClient})
 	if err != nil {
 		return nil, fmt.Errorf("prometheus %s: %w", u.Redacted(), err)
 	}
-	timeout, perSecond := o.Timeout, o.QueriesPerSecond
-	if timeout <= 0 {
-		timeout = DefaultTimeout
-	}
+	perSecond := o.QueriesPerSecond
 	if perSecond <= 0 {
 		perSecond = DefaultQueriesPerSecond
 	}
 	return &Client{
-		api: promv1.NewAPI(c), where: u.Redacted(), secrets: o.secrets(), timeout: timeout,
+		api: promv1.NewAPI(c), where: u.Redacted(), secrets: o.secrets(), timeout: o.timeout(),
+		release: httpClient.CloseIdleConnections,
 		budget:  rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond))),
 		windows: newCache(),
 	}, nil
 }
 
-// newHTTPClient puts retries around the authentication of prometheus/common.
-func newHTTPClient(o Options) (*http.Client, error) {
-	cfg := config.DefaultHTTPClientConfig
-	if o.Username != "" || o.Password != "" {
-		cfg.BasicAuth = &config.BasicAuth{Username: o.Username, Password: config.Secret(o.Password)}
-	}
-	if o.Token != "" {
-		cfg.Authorization = &config.Authorization{Type: "Bearer", Credentials: config.Secret(o.Token)}
-	}
-	if o.OAuth2 != nil {
-		cfg.OAuth2 = &config.OAuth2{
-			ClientID: o.OAuth2.ClientID, ClientSecret: config.Secret(o.OAuth2.ClientSecret),
-			TokenURL: o.OAuth2.TokenURL, Scopes: o.OAuth2.Scopes,
+// address is where queries go, with the parameters that make the answers of
+// VictoriaMetrics those of Prometheus, which passes over them: samples are seen
+// at once, and not only after -search.latencyOffset (30 s), before which an
+// expression gives the number of then; and an answer that lacks what a storage
+// node would have given is an error, where otherwise nothing that the common API
+// has tells it from a full one. What the URL itself says stands.
+func address(u *url.URL) string {
+	asked, parameters := *u, u.Query()
+	for _, parameter := range [][2]string{{"latency_offset", "1ms"}, {"deny_partial_response", "1"}} {
+		if !parameters.Has(parameter[0]) {
+			parameters.Set(parameter[0], parameter[1])
 		}
 	}
-	cfg.TLSConfig = config.TLSConfig{CA: o.CA, Cert: o.Certificate, Key: config.Secret(o.Key)}
-	if len(o.Headers) > 0 {
-		cfg.HTTPHeaders = &config.Headers{Headers: map[string]config.Header{}}
-		for name, value := range o.Headers {
-			cfg.HTTPHeaders.Headers[name] = config.Header{Secrets: []config.Secret{config.Secret(value)}}
-		}
+	asked.RawQuery = parameters.Encode()
+	return asked.String()
+}
+
+func (o Options) timeout() time.Duration {
+	if o.Timeout <= 0 {
+		return DefaultTimeout
 	}
-	if o.ProxyURL != "" {
-		proxy, err := url.Parse(o.ProxyURL)
-		if err != nil {
-			return nil, fmt.Errorf("proxy url %q cannot be parsed", redactURL(o.ProxyURL))
-		}
-		cfg.ProxyURL = config.URL{URL: proxy}
-	} else {
-		cfg.ProxyFromEnvironment = true
-	}
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	inner, err := config.NewClientFromConfig(cfg, "serin")
-	if err != nil {
-		return nil, err
-	}
-	retrying := retryablehttp.NewClient()
-	retrying.HTTPClient = inner
-	retrying.Logger = nil
-	retrying.RetryMax = retries
-	retrying.RetryWaitMin, retrying.RetryWaitMax = 100*time.Millisecond, time.Second
-	retrying.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	return retrying.StandardClient(), nil
+	return o.Timeout
 }
 
 func (o Options) secrets() []string {
@@ -161,9 +136,11 @@ func (o Options) secrets() []string {
 	for _, value := range o.Headers {
 		secrets = append(secrets, value)
 	}
-	if u, err := url.Parse(o.URL); err == nil && u.User != nil {
-		password, _ := u.User.Password()
-		secrets = append(secrets, password)
+	for _, address := range []string{o.URL, o.ProxyURL} {
+		if u, err := url.Parse(address); err == nil && u.User != nil {
+			password, _ := u.User.Password()
+			secrets = append(secrets, password)
+		}
 	}
 	secrets = slices.DeleteFunc(secrets, func(s string) bool { return len(s) < 4 })
 	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
@@ -197,7 +174,27 @@ func (c *Client) Series(ctx context.Context, q analysis.SeriesQuery) ([]analysis
 			series = append(series, s)
 		}
 	}
-	return sorted(series), nil
+	return joined(sorted(series)), nil
+}
+
+// joined makes one of series that a server gave more than once, in order of
+// their labels: each sample is then there once.
+func joined(series []analysis.Series) []analysis.Series {
+	var once []analysis.Series
+	for _, s := range series {
+		if n := len(once); n > 0 && maps.Equal(once[n-1].Labels, s.Labels) {
+			once[n-1].Samples = ordered(append(slices.Clone(once[n-1].Samples), s.Samples...))
+			continue
+		}
+		once = append(once, s)
+	}
+	return once
+}
+
+// ordered sorts samples and keeps one of an instant.
+func ordered(samples []analysis.Sample) []analysis.Sample {
+	slices.SortStableFunc(samples, func(a, b analysis.Sample) int { return a.Time.Compare(b.Time) })
+	return slices.CompactFunc(samples, func(a, b analysis.Sample) bool { return a.Time.Equal(b.Time) })
 }
 
 // sorted orders series by their keys, each of which is made once.
@@ -232,8 +229,7 @@ func convert(stream *model.SampleStream, q analysis.SeriesQuery) analysis.Series
 			s.Samples = append(s.Samples, analysis.Sample{Time: at, Value: float64(v.Histogram.Count), Histogram: histogram(v.Histogram)})
 		}
 	}
-	slices.SortStableFunc(s.Samples, func(a, b analysis.Sample) int { return a.Time.Compare(b.Time) })
-	s.Samples = slices.CompactFunc(s.Samples, func(a, b analysis.Sample) bool { return a.Time.Equal(b.Time) })
+	s.Samples = ordered(s.Samples)
 	return s
 }
 

@@ -5,37 +5,78 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Pool shares one Client, and so one budget and one cache, among all who use a
 // source with the same options. The zero Pool is ready to use.
 type Pool struct {
 	mu      sync.Mutex
-	clients map[[sha256.Size]byte]*Client
+	clients map[[sha256.Size]byte]*pooled
 }
 
-// maxClients bounds a pool; credentials that rotate leave old clients behind.
-const maxClients = 256
+// pooled is a client and when it was asked for last.
+type pooled struct {
+	client *Client
+	used   time.Time
+}
 
-// Get gives the client for these options.
+const (
+	// maxClients bounds a pool.
+	maxClients = 256
+	// unused is how long a client is kept that nobody asks for: that of
+	// credentials of before, or of a Rollout that has no trial.
+	unused = 5 * time.Minute
+)
+
+// Get gives the client for these options. Other options give another client;
+// the one of before is dropped once nobody has asked for it for a while.
 func (p *Pool) Get(o Options) (*Client, error) {
 	encoded, err := json.Marshal(o)
 	if err != nil {
 		return nil, fmt.Errorf("options of prometheus %s: %w", redactURL(o.URL), err)
 	}
-	key := sha256.Sum256(encoded)
+	key, now := sha256.Sum256(encoded), time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c, ok := p.clients[key]; ok {
-		return c, nil
+	p.expire(now)
+	if known, ok := p.clients[key]; ok {
+		known.used = now
+		return known.client, nil
 	}
 	c, err := New(o)
 	if err != nil {
 		return nil, err
 	}
-	if p.clients == nil || len(p.clients) >= maxClients {
-		p.clients = map[[sha256.Size]byte]*Client{}
+	if p.clients == nil {
+		p.clients = map[[sha256.Size]byte]*pooled{}
 	}
-	p.clients[key] = c
+	if len(p.clients) >= maxClients {
+		p.evict()
+	}
+	p.clients[key] = &pooled{client: c, used: now}
 	return c, nil
+}
+
+// expire lets go of the clients that nobody asks for.
+func (p *Pool) expire(now time.Time) {
+	for key, one := range p.clients {
+		if now.Sub(one.used) > unused {
+			one.client.release()
+			delete(p.clients, key)
+		}
+	}
+}
+
+// evict makes room by the client that was not asked for the longest.
+func (p *Pool) evict() {
+	var oldest [sha256.Size]byte
+	var since time.Time
+	for key, one := range p.clients {
+		if since.IsZero() || one.used.Before(since) {
+			oldest, since = key, one.used
+		}
+	}
+	p.clients[oldest].client.release()
+	delete(p.clients, oldest)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -60,14 +61,26 @@ func (s *sources) Metrics(ctx context.Context, namespace string, source *v1alpha
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.pool.Get(prometheus.Options{
-		URL: enter.URL, Username: enter.Username, Password: enter.Password, Token: enter.Bearer,
-		CA: string(enter.CA), Certificate: string(enter.Certificate), Key: string(enter.Key), Headers: enter.Headers,
-	})
+	client, err := s.pool.Get(optionsOf(enter))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("analysis.source: %w", err)
 	}
 	return series{observe.Observer{Source: client}}, nil
+}
+
+func optionsOf(enter access.Metrics) prometheus.Options {
+	options := prometheus.Options{
+		URL: enter.URL, Username: enter.Username, Password: enter.Password, Token: enter.Bearer,
+		CA: string(enter.CA), Certificate: string(enter.Certificate), Key: string(enter.Key),
+		Headers: enter.Headers, ProxyURL: enter.ProxyURL,
+	}
+	if enter.OAuth2 != nil {
+		options.OAuth2 = &prometheus.OAuth2{
+			ClientID: enter.OAuth2.ClientID, ClientSecret: enter.OAuth2.ClientSecret,
+			TokenURL: enter.OAuth2.TokenURL, Scopes: enter.OAuth2.Scopes,
+		}
+	}
+	return options
 }
 
 // series asks one server.

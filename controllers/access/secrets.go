@@ -179,26 +179,3 @@ func fromDockerConfig(config []byte, host string) (username, password string, er
 	}
 	return "", "", fmt.Errorf("%s has no entry for %s; add one", corev1.DockerConfigJsonKey, host)
 }
-
-// Metrics says how to enter a metric source.
-type Metrics struct {
-	URL                        string
-	Username, Password, Bearer string
-	// CA, Certificate and Key are PEM.
-	CA, Certificate, Key []byte
-	Headers              map[string]string
-}
-
-// Metrics reads a metric source's credentials.
-func (s Secrets) Metrics(ctx context.Context, namespace string, source v1alpha1.MetricSource) (Metrics, error) {
-	found, err := s.read(ctx, namespace, source.SecretRef, "spec.analysis.source.secretRef")
-	if err != nil {
-		return Metrics{}, err
-	}
-	return Metrics{
-		URL:      source.URL,
-		Username: found.text("username"), Password: found.text("password"), Bearer: found.text("token"),
-		CA: found.Data["ca.crt"], Certificate: found.Data["tls.crt"], Key: found.Data["tls.key"],
-		Headers: source.Headers,
-	}, nil
-}

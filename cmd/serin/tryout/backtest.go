@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -24,9 +23,7 @@ import (
 // backtest is what "serin backtest" is asked.
 type backtest struct {
 	files        analysisFiles
-	source       prometheus.Options
-	token, pass  string
-	ca           string
+	source       sourceFlags
 	arms         analysis.Arms
 	args         map[string]string
 	from, to     string
@@ -60,12 +57,7 @@ Rollout say when the judge may let it go on. Checks that ask pods are left out.`
 	}
 	b.files.flags(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&b.source.URL, "prometheus", "", "the URL of the server (default: that of the Rollout's analysis.source)")
-	flags.StringVar(&b.source.Username, "username", "", "the user for basic authentication")
-	flags.StringVar(&b.pass, "password-file", "", "a file with the password")
-	flags.StringVar(&b.token, "token-file", "", "a file with the bearer token")
-	flags.StringVar(&b.ca, "ca-file", "", "a file with the authority the server is checked with")
-	flags.StringToStringVar(&b.source.Headers, "header", nil, "a header to send, such as X-Scope-OrgID=team-a")
+	b.source.flags(flags)
 	flags.DurationVar(&b.queryTimeout, "query-timeout", time.Minute, "how long one query may take")
 	flags.StringVar(&b.arms.Canary, "canary", "", "PromQL matchers of the canary's series")
 	flags.StringVar(&b.arms.Stable, "stable", "", "PromQL matchers of stable's series")
@@ -157,27 +149,11 @@ func instant(flag, text string, now time.Time) (time.Time, error) {
 }
 
 func (b *backtest) client(t tried) (*prometheus.Client, error) {
-	o := b.source
+	o, err := b.source.options(t.rollout.Spec.Analysis.Source)
+	if err != nil {
+		return nil, err
+	}
 	o.Timeout = b.queryTimeout
-	if source := t.rollout.Spec.Analysis.Source; o.URL == "" && source != nil {
-		o.URL = source.URL
-	}
-	if o.URL == "" {
-		return nil, errors.New("--prometheus is needed: the Rollout names no analysis.source")
-	}
-	for _, secret := range []struct {
-		file string
-		to   *string
-	}{{b.token, &o.Token}, {b.pass, &o.Password}, {b.ca, &o.CA}} {
-		if secret.file == "" {
-			continue
-		}
-		text, err := os.ReadFile(secret.file)
-		if err != nil {
-			return nil, err
-		}
-		*secret.to = strings.TrimSpace(string(text))
-	}
 	return prometheus.New(o)
 }
 
