@@ -47,6 +47,9 @@ const (
 	AnnotationReason = "serin.dev/reason"
 	// AnnotationBy is who asked, as the command line found it.
 	AnnotationBy = "serin.dev/by"
+	// AnnotationAllowPipelines on a Namespace names the namespaces whose Pipelines
+	// may use its workloads and Flux objects, separated by commas; "*" is all.
+	AnnotationAllowPipelines = "serin.dev/allow-pipelines-from"
 	// LabelPipeline, LabelEnvironment and LabelRelease mark what belongs to them.
 	LabelPipeline    = "serin.dev/pipeline"
 	LabelEnvironment = "serin.dev/environment"

@@ -79,6 +79,9 @@ type edit struct {
 	// there meanwhile is looked at before it is written over.
 	expect []environments.Image
 	images []environments.Image
+	// allowed says whether the Pipeline may use the workloads of a rendering; nil
+	// asks nobody: what was promoted may always be taken back.
+	allowed func(after overlays.Manifests) error
 	// after and diff are what the last application rendered.
 	after overlays.Manifests
 	diff  string
@@ -116,8 +119,19 @@ func (e *edit) apply(tip fs.FS) ([]overlays.File, error) {
 	if err := overlays.Verify(before, after, e.images); err != nil {
 		return nil, &trouble.OverlayError{Err: err}
 	}
+	if e.allowed != nil {
+		if err := e.allowed(after); err != nil {
+			return nil, err
+		}
+	}
 	e.after, e.diff = after, overlays.Diff(before, after)
 	return files, nil
+}
+
+// allowed says whether the namespaces of what a rendering changes let the
+// Pipeline in: what could not be watched is not written.
+func (r *Reconciler) allowed(ctx context.Context, s *scope) func(overlays.Manifests) error {
+	return func(after overlays.Manifests) error { return r.checkGrants(ctx, s, s.changedWorkloads(after)) }
 }
 
 // change is a commit of this Promotion.
@@ -149,7 +163,7 @@ func author(source v1alpha1.Source) overlays.Identity {
 
 // commit writes the Release's images to the branch.
 func (r *Reconciler) commit(ctx context.Context, s *scope, plan *environments.PromotionPlan) error {
-	e := &edit{dir: s.overlay.Path, expect: s.record.Previous, images: plan.Images}
+	e := &edit{dir: s.overlay.Path, expect: s.record.Previous, images: plan.Images, allowed: r.allowed(ctx, s)}
 	written, err := r.write(ctx, s, e, s.promotes(plan.Images))
 	if err != nil {
 		return err
@@ -216,10 +230,10 @@ func (s *scope) proposalBranch() string {
 // propose writes the branch and opens or renews the pull request.
 func (r *Reconciler) propose(ctx context.Context, s *scope, plan *environments.PromotionPlan) error {
 	restores := plan.Action == environments.RestoreByProposal
-	e := &edit{dir: s.overlay.Path, expect: s.record.Previous, images: plan.Images}
+	e := &edit{dir: s.overlay.Path, expect: s.record.Previous, images: plan.Images, allowed: r.allowed(ctx, s)}
 	words := s.promotes(plan.Images)
 	if restores {
-		e.expect, words = s.present(plan.Images), s.rollsBack(plan.Images)
+		e.expect, words, e.allowed = s.present(plan.Images), s.rollsBack(plan.Images), nil
 	}
 	host, repository, err := r.host(ctx, s)
 	if err != nil {

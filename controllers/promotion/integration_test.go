@@ -534,3 +534,41 @@ func TestIntegrationRejectTakesBack(t *testing.T) {
 		return false, fmt.Sprintf("%d other events", len(events.Items))
 	})
 }
+
+// A Pipeline reads no workload of a namespace that does not let it in, and
+// writes nothing that it could not watch.
+func TestIntegrationOtherNamespace(t *testing.T) {
+	w := newWorld(t, "dev")
+	w.start(w.pipelineOf("dev"))
+	w.deployment(w.other, "app-dev")
+	w.pull()
+	w.file("overlays/dev/kustomization.yaml", "namespace: "+w.other+"\n"+w.read("overlays/dev/kustomization.yaml"))
+	w.sh("git", "commit", "-qam", "Move dev to another namespace")
+	w.sh("git", "push", "-q", "origin", "HEAD:main")
+	moved := w.head()
+	w.push("v1.1.0")
+	var refused v1alpha1.Promotion
+	w.eventually("the Promotion says that the namespace does not let it in", func() (bool, string) {
+		for _, p := range w.promotions() {
+			stalled := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionStalled)
+			if stalled != nil && stalled.Reason == "NamespaceNotAllowed" {
+				refused = p
+				return strings.Contains(stalled.Message, "annotate it with serin.dev/allow-pipelines-from"), stalled.Message
+			}
+		}
+		return false, "no such condition"
+	})
+	if refused.Status.Phase != v1alpha1.PromotionWriting || w.head() != moved {
+		t.Errorf("phase %s, and main is at %s, which was at %s", refused.Status.Phase, w.head(), moved)
+	}
+	w.eventually("the namespace lets Pipelines in", func() (bool, string) {
+		var namespace corev1.Namespace
+		w.must(w.client.Get(t.Context(), client.ObjectKey{Name: w.other}, &namespace))
+		namespace.Annotations = map[string]string{v1alpha1.AnnotationAllowPipelines: w.namespace}
+		if err := w.client.Update(t.Context(), &namespace); err != nil {
+			return false, err.Error()
+		}
+		return true, ""
+	})
+	w.phase("dev", "v1.1.0", v1alpha1.PromotionSucceeded)
+}

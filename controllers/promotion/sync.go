@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/serin-gitops/serin/controllers/access"
 )
 
 // Flux' kinds, and the annotation that asks for a reconcile
@@ -41,7 +43,7 @@ func (r *Reconciler) sync(ctx context.Context, s *scope, commit string) synced {
 	if name.Namespace == "" {
 		name.Namespace = s.pipeline.Namespace
 	}
-	kustomization, err := r.askFlux(ctx, kustomizationKind, name, commit)
+	kustomization, err := r.askFlux(ctx, s, kustomizationKind, name, commit)
 	if err != nil {
 		log.FromContext(ctx).Info("Flux cannot be asked to reconcile", "error", err.Error())
 		return synced{failure: err.Error()}
@@ -54,7 +56,7 @@ func (r *Reconciler) sync(ctx context.Context, s *scope, commit string) synced {
 	if source["namespace"] == "" {
 		source["namespace"] = name.Namespace
 	}
-	repository, err := r.askFlux(ctx, gitRepositoryKind, types.NamespacedName{Namespace: source["namespace"], Name: source["name"]}, commit)
+	repository, err := r.askFlux(ctx, s, gitRepositoryKind, types.NamespacedName{Namespace: source["namespace"], Name: source["name"]}, commit)
 	if err != nil {
 		says.failure = err.Error()
 		return says
@@ -75,7 +77,10 @@ func suspended(object *unstructured.Unstructured) string {
 
 // askFlux reads one of Flux' objects and asks it to reconcile, where it was not
 // asked for this commit yet.
-func (r *Reconciler) askFlux(ctx context.Context, kind schema.GroupVersionKind, name types.NamespacedName, commit string) (*unstructured.Unstructured, error) {
+func (r *Reconciler) askFlux(ctx context.Context, s *scope, kind schema.GroupVersionKind, name types.NamespacedName, commit string) (*unstructured.Unstructured, error) {
+	if err := (access.Grants{Reader: r.Uncached}).Check(ctx, s.pipeline.Namespace, name.Namespace, kind.Kind+" "+name.String()); err != nil {
+		return nil, err
+	}
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(kind)
 	if err := r.Uncached.Get(ctx, name, object); err != nil {

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/access"
 	"github.com/serin-gitops/serin/controllers/internal/trouble"
 	"github.com/serin-gitops/serin/environments"
 	"github.com/serin-gitops/serin/overlays"
@@ -47,6 +48,9 @@ func (r *Reconciler) workloads(ctx context.Context, s *scope) ([]environments.Wo
 	if len(s.workloads) == 0 && s.tip == nil {
 		return nil, nil
 	}
+	if err := r.checkGrants(ctx, s, s.workloads); err != nil {
+		return nil, s.trouble("watch the workloads", err)
+	}
 	found := make([]environments.Workload, 0, len(s.workloads))
 	for _, wanted := range s.workloads {
 		workload, err := r.workload(ctx, wanted)
@@ -56,6 +60,22 @@ func (r *Reconciler) workloads(ctx context.Context, s *scope) ([]environments.Wo
 		found = append(found, workload)
 	}
 	return found, nil
+}
+
+// checkGrants says whether the namespaces of the workloads let the Pipeline in.
+func (r *Reconciler) checkGrants(ctx context.Context, s *scope, workloads []v1alpha1.PromotedWorkload) error {
+	grants := access.Grants{Reader: r.Uncached}
+	checked := map[string]bool{}
+	for _, workload := range workloads {
+		if checked[workload.Namespace] {
+			continue
+		}
+		checked[workload.Namespace] = true
+		if err := grants.Check(ctx, s.pipeline.Namespace, workload.Namespace, title(workload)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // workload looks at one.

@@ -69,10 +69,12 @@ type world struct {
 	t         *testing.T
 	client    client.Client
 	namespace string
-	git       *gitserver.Server
-	gitURL    string
-	work      string
-	registry  string
+	// other is a namespace that lets no Pipelines in.
+	other    string
+	git      *gitserver.Server
+	gitURL   string
+	work     string
+	registry string
 	// broken is the status that the registry answers with, 0 for its own.
 	broken atomic.Int32
 	// lists counts how often the registry was asked for tags.
@@ -163,16 +165,18 @@ func (w *world) applyDefinitions() {
 }
 
 func (w *world) makeNamespace() {
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "serin-promotion-"}}
-	if err := w.client.Create(w.t.Context(), namespace); err != nil {
-		w.t.Fatal(err)
-	}
-	w.namespace = namespace.Name
-	w.t.Cleanup(func() {
-		if err := w.client.Delete(context.WithoutCancel(w.t.Context()), namespace); err != nil {
-			w.t.Errorf("delete namespace: %v", err)
+	for _, name := range []*string{&w.namespace, &w.other} {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "serin-promotion-"}}
+		if err := w.client.Create(w.t.Context(), namespace); err != nil {
+			w.t.Fatal(err)
 		}
-	})
+		*name = namespace.Name
+		w.t.Cleanup(func() {
+			if err := w.client.Delete(context.WithoutCancel(w.t.Context()), namespace); err != nil {
+				w.t.Errorf("delete namespace: %v", err)
+			}
+		})
+	}
 }
 
 // serve starts the Git server and the registry.
@@ -239,7 +243,7 @@ func (w *world) run(config *rest.Config, scheme *runtime.Scheme, environments []
 	unique := true
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme, Logger: w.logger(),
-		Cache:   cache.Options{DefaultNamespaces: map[string]cache.Config{w.namespace: {}}},
+		Cache:   cache.Options{DefaultNamespaces: map[string]cache.Config{w.namespace: {}, w.other: {}}},
 		Metrics: server.Options{BindAddress: "0"},
 	})
 	if err != nil {
@@ -376,22 +380,28 @@ spec:
       - name: app
         image: app
 `, e, w.namespace))
-		none := int32(0)
-		labels := map[string]string{"app": "app-" + e}
-		w.must(w.client.Create(w.t.Context(), &appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "app-" + e},
-			Spec: appsv1.DeploymentSpec{
-				Replicas: &none, Selector: &metav1.LabelSelector{MatchLabels: labels},
-				Template: corev1.PodTemplateSpec{
-					ObjectMeta: metav1.ObjectMeta{Labels: labels},
-					Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: repository + ":none"}}},
-				},
-			},
-		}))
+		w.deployment(w.namespace, "app-"+e)
 	}
 	w.must(w.client.Create(w.t.Context(), &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "git"},
 		StringData: map[string]string{"username": "serin", "password": password},
+	}))
+}
+
+// deployment makes a workload without pods.
+func (w *world) deployment(namespace, name string) {
+	w.t.Helper()
+	none := int32(0)
+	labels := map[string]string{"app": name}
+	w.must(w.client.Create(w.t.Context(), &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &none, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: repository + ":none"}}},
+			},
+		},
 	}))
 }
 

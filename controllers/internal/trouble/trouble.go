@@ -48,7 +48,10 @@ func Git(what string, err error, source v1alpha1.Source, environment v1alpha1.En
 	t := &Trouble{Reason: "GitFailed", Message: fmt.Sprintf("cannot %s: %v", what, err)}
 	var secret *access.SecretError
 	var overlay *OverlayError
+	var grant *access.GrantError
 	switch {
+	case errors.As(err, &grant):
+		t.Reason, t.Stalled = "NamespaceNotAllowed", true
 	case errors.As(err, &secret):
 		t.Reason, t.Stalled = "CredentialsMissing", true
 	case errors.As(err, &overlay):
