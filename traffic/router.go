@@ -41,6 +41,9 @@ type State struct {
 	// own Service alone. It is true of the replicas router where no canary pod
 	// is admitted.
 	Released bool
+	// Refused says that the data plane does not take the route as it is, other
+	// than that it has not come to it yet.
+	Refused bool
 	// Foreign says that the route did not carry what Serin set last: another
 	// writer reset it.
 	Foreign bool

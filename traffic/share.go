@@ -9,7 +9,7 @@ import (
 // CanaryFor is how many canary pods serve weight of the traffic beside stable
 // where a route divides it: the same share of stable's pods, at least one.
 func CanaryFor(stable int32, weight environments.Weight) int32 {
-	return max(1, int32(math.Ceil(float64(stable)*float64(weight)/100)))
+	return int32(max(1, (int64(stable)*int64(weight)+99)/100))
 }
 
 // CanaryAmong is how many canary pods get weight of the traffic where pods

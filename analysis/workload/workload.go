@@ -113,11 +113,17 @@ func Blocked(p Pod) (bool, string) {
 		return true, fmt.Sprintf("pod %s is not scheduled%s", p.Name, detail(p.SchedulingMessage))
 	}
 	for _, c := range p.Containers {
-		if slices.Contains(imageReasons, c.Waiting) && passing(c.WaitingMessage) {
+		if SourceAway(c.Waiting, c.WaitingMessage) {
 			return true, imageTrouble(p, c)
 		}
 	}
 	return false, ""
+}
+
+// SourceAway says whether a container that waits, for the kubelet's reason and
+// message, waits for the source of its image to come back.
+func SourceAway(reason, message string) bool {
+	return slices.Contains(imageReasons, reason) && passing(message)
 }
 
 func imageTrouble(p Pod, c Container) string {

@@ -23,7 +23,7 @@ func (r *Reconciler) act(ctx context.Context, s *scene, a rollout.Action) error 
 	case rollout.Nothing:
 		return nil
 	case rollout.Label:
-		return r.patchWorkload(ctx, s, func(d *appsv1.Deployment) { setLabel(d, v1alpha1.LabelHold, "true") })
+		return r.patchWorkload(ctx, s, mark)
 	case rollout.EnsureServices:
 		return r.ensureServices(ctx, s, a.Narrow)
 	case rollout.HoldFloor:
@@ -47,14 +47,13 @@ func (r *Reconciler) act(ctx context.Context, s *scene, a rollout.Action) error 
 	case rollout.ReleaseRoute:
 		return s.router.Release(ctx, s.target)
 	case rollout.DeleteCanary:
-		return r.deleteCanary(ctx, s)
+		return r.deleteCanary(ctx, s, metav1.DeletePropagationForeground)
+	case rollout.AbandonCanary:
+		// Deleted once more in the background, the Deployment does not wait for its
+		// pods any longer; these stay marked for deletion, and none is forced.
+		return r.deleteCanary(ctx, s, metav1.DeletePropagationBackground)
 	case rollout.Forget:
-		return r.patchWorkload(ctx, s, func(d *appsv1.Deployment) {
-			delete(d.Labels, v1alpha1.LabelHold)
-			if d.Annotations[v1alpha1.AnnotationHeld] != "" {
-				unhold(d)
-			}
-		})
+		return r.patchWorkload(ctx, s, unmark)
 	case rollout.LetGo:
 		return r.letGo(ctx, s)
 	}
@@ -87,11 +86,6 @@ func setLabel(object client.Object, key, value string) {
 	}
 	labels[key] = value
 	object.SetLabels(labels)
-}
-
-func unhold(d *appsv1.Deployment) {
-	d.Spec.Paused = false
-	delete(d.Annotations, v1alpha1.AnnotationHeld)
 }
 
 func (r *Reconciler) ensureServices(ctx context.Context, s *scene, narrow bool) error {
@@ -179,28 +173,22 @@ func (r *Reconciler) stopTraffic(ctx context.Context, s *scene) error {
 	return errors.Join(failures...)
 }
 
-// returnToStable gives the workload the template of stable's ReplicaSet again.
+// returnToStable gives the workload the template of stable again.
 // The admission policy holds that too; it is resumed at the next look.
 func (r *Reconciler) returnToStable(ctx context.Context, s *scene) error {
-	for _, set := range s.replicaSets {
-		hash, err := hashOf(set.Spec.Template)
-		if err != nil {
-			return err
-		}
-		if hash != s.snapshot.Status.Stable.TemplateHash {
-			continue
-		}
-		return r.patchWorkload(ctx, s, func(d *appsv1.Deployment) {
-			d.Spec.Template = *set.Spec.Template.DeepCopy()
-			delete(d.Spec.Template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
-		})
+	template, err := stableTemplate(s.snapshot.Status, s.replicaSets)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("rollout %s/%s: the ReplicaSet of stable is gone", s.rollout.Namespace, s.rollout.Name)
+	if template == nil {
+		return fmt.Errorf("rollout %s/%s: the template of stable is gone with its ReplicaSet", s.rollout.Namespace, s.rollout.Name)
+	}
+	return r.patchWorkload(ctx, s, func(d *appsv1.Deployment) { d.Spec.Template = *template })
 }
 
-func (r *Reconciler) deleteCanary(ctx context.Context, s *scene) error {
+func (r *Reconciler) deleteCanary(ctx context.Context, s *scene, how metav1.DeletionPropagation) error {
 	uid := s.canary.UID
-	err := r.Delete(ctx, s.canary, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationForeground))
+	err := r.Delete(ctx, s.canary, client.Preconditions{UID: &uid}, client.PropagationPolicy(how))
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("delete the canary %s/%s: %w", s.canary.Namespace, s.canary.Name, err)
 	}

@@ -11,8 +11,12 @@ import (
 	"github.com/serin-gitops/serin/environments/rollout"
 )
 
-// annotationFloor on an autoscaler is what its minReplicas was before a trial.
-const annotationFloor = "serin.dev/min-replicas-was"
+const (
+	// annotationFloor on an autoscaler is what its minReplicas was before a trial.
+	annotationFloor = "serin.dev/min-replicas-was"
+	// annotationHeldFloor is what Serin raised it to.
+	annotationHeldFloor = "serin.dev/min-replicas-held"
+)
 
 // observeAutoscaler finds the autoscaler of the workload, if it has one.
 func (r *Reconciler) observeAutoscaler(ctx context.Context, s *scene) error {
@@ -30,8 +34,14 @@ func (r *Reconciler) observeAutoscaler(ctx context.Context, s *scene) error {
 			return errBehind{object: "HorizontalPodAutoscaler " + scaler.Name}
 		}
 		_, held := scaler.Annotations[annotationFloor]
+		floor := countOf(scaler.Spec.MinReplicas)
+		raised, err := strconv.ParseInt(scaler.Annotations[annotationHeldFloor], 10, 32)
 		s.autoscaler = scaler
-		s.snapshot.Autoscaler = rollout.Autoscaler{Exists: true, Held: held, Floor: countOf(scaler.Spec.MinReplicas)}
+		s.snapshot.Autoscaler = rollout.Autoscaler{
+			Exists: true, Held: held, Floor: floor, Ceiling: scaler.Spec.MaxReplicas,
+			// Without the note of what it was raised to nobody can tell.
+			Reset: held && err == nil && int64(floor) < raised,
+		}
 		return nil
 	}
 	return nil
@@ -48,6 +58,7 @@ func (r *Reconciler) holdFloor(ctx context.Context, s *scene, floor int32) error
 	}
 	floor = min(floor, next.Spec.MaxReplicas)
 	next.Spec.MinReplicas = &floor
+	next.Annotations[annotationHeldFloor] = strconv.Itoa(int(floor))
 	return r.patch(ctx, s.autoscaler, next)
 }
 
@@ -62,5 +73,6 @@ func (r *Reconciler) releaseFloor(ctx context.Context, s *scene) error {
 	floor := int32(was)
 	next.Spec.MinReplicas = &floor
 	delete(next.Annotations, annotationFloor)
+	delete(next.Annotations, annotationHeldFloor)
 	return r.patch(ctx, s.autoscaler, next)
 }

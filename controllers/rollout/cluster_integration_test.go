@@ -222,7 +222,7 @@ func (e *env) start() {
 	gate := replicas.Gate{Client: mgr.GetClient()}
 	r := &rollout.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("serin"), Gate: gate,
-		Replicas: replicas.Router{Client: mgr.GetClient(), Gate: gate}, Now: time.Now,
+		Replicas: replicas.Router{Client: mgr.GetClient(), Gate: gate}, Now: time.Now, Nodes: mgr.GetAPIReader(),
 		Analyst: &analysisrun.Analyst{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Prober: unasked{}, Sources: e.sources},
 	}
 	ctx, cancel := context.WithCancel(context.Background())

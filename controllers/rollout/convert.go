@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/environments"
@@ -88,6 +89,10 @@ func statusOf(s v1alpha1.RolloutStatus) rollout.Status {
 		HandledRequest: s.HandledRequest, Clock: s.Clock.Duration, TrialClock: s.TrialClock.Duration,
 		ClockStopped: s.ClockStopped, PhaseSince: timeOf(s.PhaseSince), StepStarted: timeOf(s.StepStarted),
 		DrainStarted: timeOf(s.DrainStarted), ClockAt: timeOf(s.ClockAt),
+		Unfinished: s.Unfinished, FloorResets: int(s.FloorResets),
+	}
+	if s.StableTemplate != nil {
+		out.StableTemplate = string(s.StableTemplate.Raw)
 	}
 	if s.TrialStarted != nil {
 		out.TrialStarted = s.TrialStarted.Time
@@ -110,6 +115,10 @@ func writeStatus(to *v1alpha1.RolloutStatus, s rollout.Status, steps int) {
 	to.ClockStopped, to.ClockAt = s.ClockStopped, microTime(s.ClockAt)
 	to.PhaseSince, to.StepStarted, to.DrainStarted = microTime(s.PhaseSince), microTime(s.StepStarted), microTime(s.DrainStarted)
 	to.Stable, to.Canary = revision(s.Stable), revision(s.Canary)
+	to.Unfinished, to.FloorResets, to.StableTemplate = s.Unfinished, int32(s.FloorResets), nil
+	if s.StableTemplate != "" {
+		to.StableTemplate = &runtime.RawExtension{Raw: []byte(s.StableTemplate)}
+	}
 	to.TrialStarted = nil
 	if !s.TrialStarted.IsZero() {
 		to.TrialStarted = &metav1.Time{Time: s.TrialStarted}

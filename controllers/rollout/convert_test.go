@@ -67,7 +67,7 @@ func TestSpecOf(t *testing.T) {
 	}
 }
 
-func workload() *appsv1.Deployment {
+func deployment() *appsv1.Deployment {
 	n := int32(4)
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app"},
@@ -82,7 +82,7 @@ func workload() *appsv1.Deployment {
 }
 
 func TestHashIsThatOfTheReplicaSet(t *testing.T) {
-	d := workload()
+	d := deployment()
 	want, err := hashOf(d.Spec.Template)
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestHashIsThatOfTheReplicaSet(t *testing.T) {
 
 func TestCanaryOf(t *testing.T) {
 	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "ro", UID: "1"}}
-	d := workload()
+	d := deployment()
 	before := d.DeepCopy()
 	got := canaryOf(ro, d, "hash", 2)
 	if diff := cmp.Diff(before, d); diff != "" {

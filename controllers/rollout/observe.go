@@ -73,9 +73,8 @@ func (r *Reconciler) observeWorkload(ctx context.Context, s *scene) error {
 	}
 	w := rollout.Workload{
 		Exists: true, Paused: d.Spec.Paused, Replicas: countOf(d.Spec.Replicas),
-		Labelled: d.Labels[v1alpha1.LabelHold] != "",
-		Held:     d.Spec.Paused && d.Annotations[v1alpha1.AnnotationHeld] != "",
-		Failed:   progressFailure(&d), RolledOut: rolledOut(&d),
+		Labelled: labelledWell(&d), Marked: marked(&d), Held: held(&d), KeepsNone: keepsNone(&d),
+		Failed: progressFailure(&d), RolledOut: rolledOut(&d),
 	}
 	if w.Wanted, err = revisionOf(d.Spec.Template, ""); err != nil {
 		return err
@@ -83,6 +82,11 @@ func (r *Reconciler) observeWorkload(ctx context.Context, s *scene) error {
 	if err := revisions(&w, s.snapshot.Status, s.replicaSets); err != nil {
 		return err
 	}
+	if err := kept(&w, s.snapshot.Status, s.replicaSets); err != nil {
+		return err
+	}
+	isNew := s.newPods()
+	w.Obstacle = obstacleOf(&d, slices.DeleteFunc(slices.Clone(s.ownPods), func(pod corev1.Pod) bool { return !isNew(pod) }))
 	s.snapshot.Workload = w
 	return nil
 }
@@ -98,9 +102,6 @@ func revisions(w *rollout.Workload, status rollout.Status, sets []appsv1.Replica
 		pods := max(set.Status.Replicas, countOf(set.Spec.Replicas))
 		if revision.TemplateHash == w.Wanted.TemplateHash {
 			w.Wanted = revision
-		}
-		if revision.TemplateHash == status.Stable.TemplateHash {
-			w.StableKept = true
 		}
 		if revision.TemplateHash == status.Canary.TemplateHash {
 			w.OnCanary += pods
@@ -134,16 +135,6 @@ func progressFailure(d *appsv1.Deployment) string {
 	return ""
 }
 
-// refused is why the API server takes no more pods of a Deployment.
-func refused(d *appsv1.Deployment) string {
-	for _, c := range d.Status.Conditions {
-		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
-			return c.Message
-		}
-	}
-	return ""
-}
-
 func (r *Reconciler) replicaSetsOf(ctx context.Context, d *appsv1.Deployment) ([]appsv1.ReplicaSet, error) {
 	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
 	if err != nil {
@@ -163,6 +154,16 @@ func (r *Reconciler) replicaSetsOf(ctx context.Context, d *appsv1.Deployment) ([
 // podsOf are the pods of a Deployment's ReplicaSets that are not on their way
 // out, by name.
 func (r *Reconciler) podsOf(ctx context.Context, d *appsv1.Deployment, sets []appsv1.ReplicaSet) ([]corev1.Pod, error) {
+	pods, err := r.allPodsOf(ctx, d, sets)
+	// One that ended was evicted, or its node was shut down: a crash is restarted
+	// in its pod.
+	return slices.DeleteFunc(pods, func(pod corev1.Pod) bool {
+		return pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+	}), err
+}
+
+// allPodsOf are the pods of a Deployment's ReplicaSets, by name.
+func (r *Reconciler) allPodsOf(ctx context.Context, d *appsv1.Deployment, sets []appsv1.ReplicaSet) ([]corev1.Pod, error) {
 	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
 	if err != nil {
 		return nil, fmt.Errorf("selector of Deployment %s/%s: %w", d.Namespace, d.Name, err)
@@ -172,10 +173,7 @@ func (r *Reconciler) podsOf(ctx context.Context, d *appsv1.Deployment, sets []ap
 		return nil, fmt.Errorf("list the pods of Deployment %s/%s: %w", d.Namespace, d.Name, err)
 	}
 	pods := slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
-		// One that ended was evicted, or its node was shut down: a crash is
-		// restarted in its pod.
-		ended := pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
-		return ended || !slices.ContainsFunc(sets, func(set appsv1.ReplicaSet) bool { return metav1.IsControlledBy(&pod, &set) })
+		return !slices.ContainsFunc(sets, func(set appsv1.ReplicaSet) bool { return metav1.IsControlledBy(&pod, &set) })
 	})
 	slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 	return pods, nil
@@ -202,7 +200,12 @@ func (r *Reconciler) observeCanary(ctx context.Context, s *scene) error {
 	c := rollout.Canary{
 		Exists: true, Deleting: d.DeletionTimestamp != nil,
 		TemplateHash: d.Annotations[v1alpha1.AnnotationTemplate], Replicas: countOf(d.Spec.Replicas),
-		Refused: refused(&d),
+		Obstacle: obstacleOf(&d, s.canaryPods),
+	}
+	if c.Deleting {
+		if c.Ending, c.Stranded, err = r.ending(ctx, &d, sets); err != nil {
+			return err
+		}
 	}
 	for _, pod := range s.canaryPods {
 		c.Pods = append(c.Pods, rollout.Pod{
@@ -259,7 +262,7 @@ func (r *Reconciler) observeRoute(ctx context.Context, s *scene) error {
 	case err != nil:
 		s.snapshot.Route = rollout.Route{Unknown: err.Error()}
 	default:
-		s.snapshot.Route = rollout.Route{Weight: state.Weight, Reached: state.Reached, Released: state.Released, Foreign: state.Foreign, Message: state.Message}
+		s.snapshot.Route = rollout.Route{Weight: state.Weight, Reached: state.Reached, Released: state.Released, Refused: state.Refused, Foreign: state.Foreign, Message: state.Message}
 		if state.Reached {
 			s.reached = state.Weight
 		}

@@ -55,6 +55,9 @@ type Reconciler struct {
 	Replicas, Gateway traffic.Router
 	Gate              traffic.Gate
 	Analyst           Analyst
+	// Nodes reads nodes from the API server. It is asked only of a canary whose
+	// pods do not end.
+	Nodes client.Reader
 	// Now is the clock.
 	Now func() time.Time
 

@@ -275,7 +275,7 @@ func TestIntegrationQuotaIsSaid(t *testing.T) {
 	e.revise(corev1.EnvVar{Name: "REVISION", Value: "2"})
 	e.until("the quota is named", func() (bool, string) {
 		ro := e.rollout()
-		return ro.Status.Phase == v1alpha1.RolloutStarting && strings.Contains(ro.Status.Message, "exceeded quota"), ro.Status.Message
+		return ro.Status.Phase == v1alpha1.RolloutPaused && strings.Contains(ro.Status.Message, "exceeded quota") && e.stalled("PodsRefused"), ro.Status.Message
 	})
 }
 

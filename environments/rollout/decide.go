@@ -81,8 +81,11 @@ func (d *decision) grant(r Request) bool {
 		d.keepEvidence()
 		d.succeed()
 		d.tell("BakeEnded", false, "bake ended by %s%s: %s runs %s", r.by(), r.why(), d.Spec.Workload, nameOf(d.next.Stable))
+	case r.Verb == Abort && d.next.Phase == RolledBack && d.unfinished():
+		d.next.Failure, d.next.Unfinished, d.next.ClockStopped = fmt.Sprintf("aborted by %s%s", r.by(), r.why()), "", ""
+		d.tell("Failed", true, "%s: %s is rejected, %s serves", d.next.Failure, nameOf(d.next.Canary), nameOf(d.next.Stable))
 	case r.Verb == Retry && d.next.Phase == RolledBack && d.Workload.Held:
-		d.next.Failure = ""
+		d.next.Failure, d.next.Unfinished, d.next.ClockStopped = "", "", ""
 	default:
 		return false
 	}
@@ -113,7 +116,9 @@ func (d *decision) giveBack() Plan {
 		return d.do(Action{Do: ReleaseFloor, Reason: "the Rollout is being deleted"})
 	case d.Workload.Held && d.rejected() && d.Workload.StableKept:
 		return d.do(Action{Do: ReturnToStable, Reason: "the Rollout is being deleted, and the revision that failed is not let loose"})
-	case d.Workload.Exists && (d.Workload.Labelled || d.Workload.Held):
+	case d.Workload.Held:
+		return d.do(Action{Do: Unhold, Reason: "the Rollout is being deleted, so what it held rolls by itself"})
+	case d.Workload.Exists && d.Workload.Marked:
 		return d.do(Action{Do: Forget, Reason: "the Rollout is being deleted; the workload rolls by itself from now on"})
 	}
 	return d.do(Action{Do: LetGo, Reason: "everything is given back"})

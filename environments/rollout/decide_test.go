@@ -202,7 +202,8 @@ Unhold its canary passed
 ReleaseRoute the trial is over
 StopTraffic the trial is over
 DeleteCanary the trial is over
-event: Succeeded: Deployment/app runs app:b`},
+event: Succeeded: Deployment/app runs app:b
+Label so that new revisions of it are held`},
 		"errors under traffic": {byPods(), errs, `
 Label so that new revisions of it are held
 event: TrialStarted: app:b is held, its canary starts (trial 1)
@@ -232,6 +233,7 @@ ReturnToStable the new revision failed
 Unhold it returns to the revision before
 DeleteCanary the trial is over
 event: RolledBack: the canary is removed, app:a serves. It failed because revision b is bad
+Label so that new revisions of it are held
 event: Returned: Deployment/app runs app:a again`},
 	}
 	for name, test := range tests {

@@ -10,6 +10,7 @@ import (
 // stable's own pods are about to be replaced.
 func (d *decision) finalising() Plan {
 	w := d.Workload
+	d.keepTemplate()
 	switch {
 	case d.Verdict.Outcome == Fail:
 		d.fail(d.Verdict.Message)
@@ -20,7 +21,7 @@ func (d *decision) finalising() Plan {
 	case w.Wanted.TemplateHash != d.next.Canary.TemplateHash:
 		d.withdraw(nameOf(w.Wanted) + " takes the place of " + nameOf(d.next.Canary) + ": the trial ends")
 		return d.stop()
-	case w.Failed != "":
+	case w.Failed != "" && !w.Obstacle.found():
 		d.fail(fmt.Sprintf("%s did not roll out: %s", d.Spec.Workload, w.Failed))
 		return d.stop()
 	case d.Spec.Routed && d.Services.Narrow:
@@ -29,8 +30,10 @@ func (d *decision) finalising() Plan {
 		return d.guard(d.do(Action{Do: Unhold, Reason: "its canary passed"}))
 	case w.Paused:
 		return d.guard(d.pausedAmid())
+	case !w.RolledOut && w.Obstacle.found():
+		return d.guard(d.stuckOn(w.Obstacle, d.rolls()))
 	case !w.RolledOut:
-		d.say("%s rolls itself to %s, the canary keeps serving %s", d.Spec.Workload, nameOf(d.next.Canary), d.next.Weight)
+		d.say("%s", d.rolls())
 		return d.guard(d.wait())
 	}
 	if plan, under := d.retire(); under {
@@ -71,8 +74,7 @@ func (d *decision) retire() (Plan, bool) {
 		return plan, true
 	}
 	if d.Canary.Deleting {
-		d.say("the canary's pods end")
-		return d.wait(), true
+		return d.ending("the canary's pods end"), true
 	}
 	return d.do(Action{Do: DeleteCanary, Reason: reason}), true
 }
@@ -109,7 +111,7 @@ func (d *decision) succeed() Plan {
 	if d.Workload.Running.TemplateHash == d.next.Canary.TemplateHash {
 		d.next.Stable = d.Workload.Running
 	}
-	d.next.Weight, d.next.StepStarted, d.next.ClockStopped = 0, time.Time{}, ""
+	d.next.Weight, d.next.StepStarted, d.next.ClockStopped, d.next.StableTemplate = 0, time.Time{}, "", ""
 	d.next.enter(Healthy, d.now)
 	d.say("%s runs %s", d.Spec.Workload, nameOf(d.next.Stable))
 	d.tell("Succeeded", false, "%s runs %s", d.Spec.Workload, nameOf(d.next.Stable))
@@ -130,7 +132,7 @@ func (d *decision) baking() Plan {
 	case d.Verdict.Outcome == Fail:
 		d.fail(d.Verdict.Message)
 		return d.stop()
-	case w.Failed != "":
+	case w.Failed != "" && !w.Obstacle.found():
 		d.fail(fmt.Sprintf("%s does not stay up: %s", d.Spec.Workload, w.Failed))
 		return d.stop()
 	case !w.Exists:
@@ -164,7 +166,11 @@ func (d *decision) rollingBack() Plan {
 	if d.Spec.Routed && d.Workload.Exists && (!d.Services.Exist || d.Services.Narrow) {
 		return d.do(Action{Do: EnsureServices, Reason: "the trial is over"})
 	}
-	d.next.Weight, d.next.ClockStopped = 0, ""
+	d.next.Weight, d.next.ClockStopped, d.next.StableTemplate = 0, "", ""
+	if d.next.Failure == "" && d.next.Unfinished != "" {
+		d.restUnfinished()
+		return d.wait()
+	}
 	if d.next.Failure == "" {
 		// The trial was withdrawn: the verdict is not one on what serves.
 		d.next.Verdict, d.next.Evidence = "", nil

@@ -13,7 +13,8 @@ type Do string
 const (
 	// Nothing is to be changed.
 	Nothing Do = ""
-	// Label lets the admission policy hold every new revision of the workload.
+	// Label lets the admission policy hold every new revision of the workload,
+	// and takes every other mark off it.
 	Label Do = "Label"
 	// EnsureServices makes the Services of stable and canary, and narrows or
 	// widens the one of stable as Action.Narrow says.
@@ -41,7 +42,10 @@ const (
 	ReleaseRoute Do = "ReleaseRoute"
 	// DeleteCanary removes the canary Deployment with its pods.
 	DeleteCanary Do = "DeleteCanary"
-	// Forget takes the label off the workload, and resumes it where it is held.
+	// AbandonCanary lets the canary Deployment go without its last pods, which
+	// end when their nodes answer again.
+	AbandonCanary Do = "AbandonCanary"
+	// Forget takes all marks off the workload.
 	Forget Do = "Forget"
 	// LetGo lets the deletion of the Rollout itself go on.
 	LetGo Do = "LetGo"

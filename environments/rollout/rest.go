@@ -47,7 +47,7 @@ func (d *decision) leftover() (Plan, bool) {
 	case d.Canary.Exists && !d.Canary.Deleting:
 		return d.do(Action{Do: DeleteCanary, Reason: "no trial is under way"}), true
 	case d.Canary.Exists:
-		return d.wait(), true
+		return d.ending("the canary's pods end"), true
 	case d.Autoscaler.Held:
 		return d.do(Action{Do: ReleaseFloor, Reason: "no trial is under way"}), true
 	case d.Spec.Routed && d.Workload.Exists && (!d.Services.Exist || d.Services.Narrow):
@@ -71,6 +71,8 @@ func (d *decision) held() Plan {
 		d.say("%s failed and is held, %s serves: change the image in Git, or retry. It failed because %s",
 			nameOf(d.next.Canary), nameOf(d.next.Stable), d.next.Failure)
 		return d.rest(Stuck, string(RolledBack))
+	case d.unfinished():
+		return d.restUnfinished()
 	case w.Replicas == 0, w.Running.TemplateHash == "":
 		return d.letGo()
 	}
@@ -99,8 +101,8 @@ func (d *decision) letGo() Plan {
 func (d *decision) begin() {
 	s := &d.next
 	s.Canary, s.Trial = d.Workload.Wanted, s.Trial+1
-	s.Step, s.Weight, s.Resets = 0, 0, 0
-	s.Failure, s.Verdict, s.Evidence = "", "", nil
+	s.Step, s.Weight, s.Resets, s.FloorResets = 0, 0, 0, 0
+	s.Failure, s.Unfinished, s.StableTemplate, s.Verdict, s.Evidence = "", "", "", "", nil
 	s.PauseAsked, s.Approved, s.ClockStopped = false, false, ""
 	s.TrialStarted, s.ClockAt = d.now, d.now
 	s.StepStarted, s.DrainStarted = time.Time{}, time.Time{}
@@ -134,7 +136,7 @@ func (d *decision) serves() Plan {
 	}
 	d.next.Stable = d.Workload.Running
 	d.next.enter(Healthy, d.now)
-	d.next.Weight, d.next.ClockStopped = 0, ""
+	d.next.Weight, d.next.ClockStopped, d.next.Unfinished, d.next.StableTemplate = 0, "", "", ""
 	return d.served()
 }
 
@@ -146,8 +148,11 @@ func (d *decision) served() Plan {
 		return d.wait()
 	case d.Spec.Routed && d.Route.Missing:
 		d.say("%s runs %s, and a trial could not move its traffic: %s", d.Spec.Workload, nameOf(d.next.Stable), d.Route.Message)
-		return d.rest(Stuck, "RouteMissing")
+		return d.rest(Stuck, RouteMissing)
 	}
 	d.say("%s runs %s", d.Spec.Workload, nameOf(d.next.Stable))
+	if d.Workload.KeepsNone {
+		d.next.Message += "; it keeps no ReplicaSet to return to (revisionHistoryLimit: 0), so a trial keeps its template in this status meanwhile"
+	}
 	return d.rest(Good, string(Healthy))
 }

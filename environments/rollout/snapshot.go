@@ -64,8 +64,11 @@ type Step struct {
 // Workload is the user's workload as it was observed.
 type Workload struct {
 	Exists bool
-	// Labelled says that the admission policy holds new revisions of it.
+	// Labelled says that the admission policy holds new revisions of it, and that
+	// no other mark is left on it than it needs.
 	Labelled bool
+	// Marked says that it bears a mark of Serin at all.
+	Marked bool
 	// Held says that the policy paused it, and nobody resumed it since.
 	Held bool
 	// Paused says that it is paused, by whomever.
@@ -79,21 +82,56 @@ type Workload struct {
 	// StableKept says that the template of the revision in Status.Stable can
 	// still be read, so that the workload can be returned to it.
 	StableKept bool
+	// KeepsNone says that it keeps no ReplicaSet of a revision before, and
+	// StableTemplate is then the template of stable's, as long as it is there.
+	KeepsNone      bool
+	StableTemplate string
 	// RolledOut says that all of its pods run Wanted and are available.
 	RolledOut bool
 	// Replicas that it wants.
 	Replicas int32
 	// Failed is the native controller's own word that it makes no progress.
 	Failed string
+	// Obstacle of its own new pods.
+	Obstacle Obstacle
 }
+
+// Obstacle is what keeps pods from coming up though it says nothing of their
+// revision; the zero Obstacle is none.
+type Obstacle struct {
+	// Reason is a stable token.
+	Reason string
+	// Message says what is in the way and, where it is known, what to do.
+	Message string
+}
+
+// found says whether there is one.
+func (o Obstacle) found() bool { return o.Reason != "" }
+
+// Obstacles, as their reason.
+const (
+	// NoRoom: no node takes the pod.
+	NoRoom = "NoRoom"
+	// PodsRefused: the API server takes no more pods, such as for a quota.
+	PodsRefused = "PodsRefused"
+	// ImageSourceAway: the registry does not answer as it should.
+	ImageSourceAway = "ImageSourceAway"
+	// RouteMissing: the route, or its rule for the workload's Service, is not
+	// there.
+	RouteMissing = "RouteMissing"
+	// RouteRefused: a Gateway does not take the route.
+	RouteRefused = "RouteRefused"
+)
 
 // Autoscaler is the HorizontalPodAutoscaler of the workload.
 type Autoscaler struct {
 	Exists bool
 	// Held says that Serin raised its floor and remembers, on it, what it was.
 	Held bool
-	// Floor is the least number of replicas that it keeps.
-	Floor int32
+	// Floor is the least number of replicas that it keeps, Ceiling the greatest.
+	Floor, Ceiling int32
+	// Reset says that another writer lowered the floor after Serin raised it.
+	Reset bool
 }
 
 // Canary is the canary Deployment as it was observed.
@@ -106,9 +144,13 @@ type Canary struct {
 	Replicas int32
 	// Pods in order of their names; those on their way out are left out.
 	Pods []Pod
-	// Refused is why the API server takes no more of its pods, such as a quota;
-	// empty where it does.
-	Refused string
+	// Obstacle of its pods, those that could not be made included.
+	Obstacle Obstacle
+	// Ending names its pods that are late on their way out, for people.
+	Ending string
+	// Stranded says that it is being deleted, and that all its pods left are on
+	// nodes that do not answer: nobody can end them now.
+	Stranded bool
 }
 
 // Pod is one pod of the canary.
@@ -136,7 +178,9 @@ type Route struct {
 	Unknown string
 	// Missing says that it, or its rule for the workload's Service, is not
 	// there; Message says what to do.
-	Missing  bool
+	Missing bool
+	// Refused says that a Gateway does not take it as it is; Message says why.
+	Refused  bool
 	Weight   environments.Weight
 	Reached  bool
 	Released bool

@@ -42,6 +42,10 @@ type Revision struct {
 const (
 	ClockPaused = "Paused"
 	ClockFrozen = "Frozen"
+	// ClockBlocked: by an Obstacle.
+	ClockBlocked = "Blocked"
+	// ClockWaiting: for a person.
+	ClockWaiting = "Waiting"
 )
 
 // Status is what cannot be observed again. It is written before it is acted on.
@@ -59,15 +63,23 @@ type Status struct {
 	// Weight asked for.
 	Weight environments.Weight
 	// Failure is why the trial failed.
-	Failure  string
-	Verdict  Outcome
-	Evidence []string
+	Failure string
+	// Unfinished is why the trial ended with no word against the revision, which
+	// is held until a person asks for another trial.
+	Unfinished string
+	Verdict    Outcome
+	Evidence   []string
 	// PauseAsked says that a person asked to pause.
 	PauseAsked bool
 	// Approved says that a person approved, or skipped, the step.
 	Approved bool
 	// Resets counts how often another writer reset the route in this trial.
 	Resets int
+	// FloorResets counts how often another writer lowered the autoscaler's floor
+	// in this trial.
+	FloorResets int
+	// StableTemplate is the template to return to where the workload keeps none.
+	StableTemplate string
 	// HandledRequest is the ID of the last request that was carried out.
 	HandledRequest string
 
@@ -84,7 +96,7 @@ type Status struct {
 	TrialClock time.Duration
 	// ClockAt is when the clocks were last brought forward.
 	ClockAt time.Time
-	// ClockStopped is ClockPaused, ClockFrozen or empty.
+	// ClockStopped is why the clocks stand still, or empty.
 	ClockStopped string
 }
 
@@ -138,6 +150,7 @@ func settled(before, next Status, now time.Time) Status {
 func equal(a, b Status) bool {
 	return a.Phase == b.Phase && a.Message == b.Message && a.Stable.equal(b.Stable) && a.Canary.equal(b.Canary) &&
 		a.Trial == b.Trial && a.Step == b.Step && a.Weight == b.Weight && a.Failure == b.Failure &&
+		a.Unfinished == b.Unfinished && a.FloorResets == b.FloorResets && a.StableTemplate == b.StableTemplate &&
 		a.Verdict == b.Verdict && slices.Equal(a.Evidence, b.Evidence) && a.PauseAsked == b.PauseAsked &&
 		a.Approved == b.Approved && a.Resets == b.Resets && a.HandledRequest == b.HandledRequest &&
 		a.TrialStarted.Equal(b.TrialStarted) && a.PhaseSince.Equal(b.PhaseSince) && a.StepStarted.Equal(b.StepStarted) &&

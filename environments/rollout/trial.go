@@ -10,7 +10,13 @@ func (d *decision) onTrial() Plan {
 	if plan, ended := d.ended(); ended {
 		return plan
 	}
+	d.keepTemplate()
 	d.stopClock()
+	return d.heldUp(d.takeStep())
+}
+
+// takeStep does what the step under way needs next.
+func (d *decision) takeStep() Plan {
 	if plan, found := d.prepare(); found {
 		return d.guard(plan)
 	}
@@ -44,8 +50,10 @@ func (d *decision) ended() (Plan, bool) {
 	switch {
 	case d.Verdict.Outcome == Fail:
 		d.fail(d.Verdict.Message)
-	case d.Spec.Deadline > 0 && d.next.TrialClock > d.Spec.Deadline:
-		d.fail(fmt.Sprintf("the trial was not done within its deadline of %s; last: %s", d.Spec.Deadline, d.Verdict.Message))
+	case d.late() && d.unready():
+		d.fail(fmt.Sprintf("the trial was not done within its deadline of %s, and not all canary pods are ready; last: %s", d.Spec.Deadline, d.Verdict.Message))
+	case d.late():
+		d.giveUp(fmt.Sprintf("the trial was not done within its deadline of %s; last: %s", d.Spec.Deadline, d.Status.Message))
 	case !w.Exists:
 		d.withdraw(d.Spec.Workload + " was deleted during the trial")
 	case w.Replicas == 0:
@@ -78,14 +86,16 @@ func (d *decision) stopClock() {
 		d.next.ClockStopped = ClockPaused
 	case d.Verdict.Freeze, d.Verdict.NeedsPerson:
 		d.next.ClockStopped = ClockFrozen
+	case d.obstacle().found():
+		d.next.ClockStopped = ClockBlocked
 	case ok && reached && !d.next.Approved && (step.Until == UntilApproval || d.outOfTime(step)):
-		d.next.ClockStopped = "Waiting"
+		d.next.ClockStopped = ClockWaiting
 	default:
 		d.next.ClockStopped = ""
 	}
 	d.next.Verdict = d.Verdict.Outcome
 	switch {
-	case d.next.ClockStopped == ClockPaused, d.next.ClockStopped == "Waiting", d.Verdict.NeedsPerson:
+	case d.next.ClockStopped == ClockPaused, d.next.ClockStopped == ClockWaiting, d.next.ClockStopped == ClockBlocked, d.Verdict.NeedsPerson:
 		d.next.enter(Paused, d.now)
 	case d.next.Step == 0 && !reached:
 		d.next.enter(Starting, d.now)
@@ -110,6 +120,8 @@ func (d *decision) outOfTime(step Step) bool {
 func (d *decision) prepare() (Plan, bool) {
 	step, _ := d.current()
 	switch {
+	case !d.Workload.Labelled:
+		return d.do(Action{Do: Label, Reason: "so that a revision that comes during the trial is held too"}), true
 	case d.Spec.Routed && (!d.Services.Exist || !d.Services.Narrow):
 		d.say("step %s: the Services of stable and canary are set", d.step())
 		return d.do(Action{Do: EnsureServices, Narrow: true, Reason: "the route needs a Service for each arm"}), true
@@ -118,15 +130,12 @@ func (d *decision) prepare() (Plan, bool) {
 	case d.Canary.Exists && !d.Canary.Deleting && d.Canary.TemplateHash != d.next.Canary.TemplateHash:
 		return d.do(Action{Do: DeleteCanary, Reason: "the canary is of another revision"}), true
 	case d.Canary.Deleting:
-		d.say("step %s: the canary before goes first", d.step())
-		return d.wait(), true
-	case d.Autoscaler.Exists && (!d.Autoscaler.Held || d.Autoscaler.Floor < d.Workload.Replicas):
-		// The canary takes load from stable, which must not shrink for that: an
-		// abort at any weight has to find its full size.
-		return d.do(Action{Do: HoldFloor, Replicas: d.Workload.Replicas, Reason: "stable keeps its size while the canary takes traffic from it"}), true
+		return d.ending(fmt.Sprintf("step %s: the canary before goes first", d.step())), true
+	case d.Autoscaler.Exists && (!d.Autoscaler.Held || d.Autoscaler.Floor < d.floor()):
+		return d.holdFloor(), true
 	case !d.Canary.Exists:
 		return d.do(Action{Do: CreateCanary, Replicas: max(step.Replicas, 1), Reason: "a new revision is held"}), true
-	case d.Spec.Routed && d.Route.Unknown == "" && d.Route.Released && d.Canary.open() == 0:
+	case d.Spec.Routed && d.Route.there() && d.Route.Released && d.Canary.open() == 0:
 		// The user's own Service selects the canary's pods too: were one admitted
 		// while the route names it, it would get its share by number.
 		return d.do(Action{Do: SetWeight, Weight: 0, Reason: "the route names stable and canary before a canary pod is admitted"}), true
@@ -143,9 +152,6 @@ func (d *decision) reach(step Step) (Plan, bool) {
 	case d.Canary.Replicas < need:
 		d.say("step %s: the canary grows to %d pods", d.step(), need)
 		return d.do(Action{Do: ScaleCanary, Replicas: need, Reason: fmt.Sprintf("step %s at %s needs them", d.step(), step.Weight)}), true
-	case int32(len(d.Canary.Pods)) < need && d.Canary.Refused != "":
-		d.say("step %s: %d of %d canary pods are there, no more can be made: %s", d.step(), len(d.Canary.Pods), need, d.Canary.Refused)
-		return d.wait(), true
 	case d.Canary.up() < need:
 		d.say("step %s: %d of %d canary pods are up. %s", d.step(), d.Canary.up(), need, d.Verdict.Message)
 		return d.wait(), true
@@ -166,7 +172,7 @@ func (d *decision) reach(step Step) (Plan, bool) {
 // rises is the next mutation that gives the canary more traffic, if one is
 // needed.
 func (d *decision) rises(step Step, need int32) Action {
-	settled := !d.Spec.Routed || d.Route.Unknown == "" && d.Route.Reached
+	settled := !d.Spec.Routed || d.Route.there() && d.Route.Reached
 	if step.Weight > 0 && d.Canary.open() < need && settled {
 		for _, p := range d.Canary.Pods {
 			if p.ContainersReady && !p.Open {
@@ -176,7 +182,7 @@ func (d *decision) rises(step Step, need int32) Action {
 		}
 	}
 	low := d.Route.Weight < step.Weight || d.Route.Weight == step.Weight && d.Route.Foreign
-	if d.Spec.Routed && d.Route.Unknown == "" && low && d.Canary.Serving() >= need {
+	if d.Spec.Routed && d.Route.there() && low && d.Canary.Serving() >= need {
 		return Action{Do: SetWeight, Weight: step.Weight, Reason: fmt.Sprintf("the weight goes to %s", step.Weight)}
 	}
 	return Action{}

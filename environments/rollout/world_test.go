@@ -21,6 +21,8 @@ const (
 	errs fault = "errors"
 	// late fails only once the workload itself runs it.
 	late fault = "late"
+	// doubtful is neither proven good nor bad, and serves well.
+	doubtful fault = "doubtful"
 )
 
 // world is a small model of a cluster with one workload: what the plan's
@@ -35,7 +37,11 @@ type world struct {
 	replicas int32
 
 	exists, labelled, held bool
-	wanted                 string
+	// unheld says that the label still tells of a hold that has ended.
+	unheld bool
+	// keepsNone says that no ReplicaSet without pods is kept.
+	keepsNone bool
+	wanted    string
 	// pods of the workload itself, by revision; all of them serve.
 	pods map[string]int32
 
@@ -82,7 +88,7 @@ func (w *world) revision(hash string) Revision {
 func (w *world) push(hash string, f fault) {
 	w.faults[hash] = f
 	if hash != w.wanted {
-		w.wanted, w.held = hash, w.held || w.labelled
+		w.wanted, w.held, w.unheld = hash, w.held || w.labelled, w.unheld && !w.labelled
 	}
 }
 
@@ -108,10 +114,13 @@ func (w *world) snapshot() Snapshot {
 	s := Snapshot{
 		Spec: w.spec, Autoscaler: w.scaler, Canary: c, Services: w.services, Status: w.status, Request: w.request, Deleting: w.deleted,
 		Workload: Workload{
-			Exists: w.exists, Labelled: w.labelled, Held: w.held, Paused: w.held, Wanted: w.revision(w.wanted), Running: w.revision(w.running()),
-			OnCanary: w.pods[w.status.Canary.TemplateHash], StableKept: true, RolledOut: w.rolledOut(), Replicas: w.replicas,
+			Exists: w.exists, Labelled: w.labelled && !w.unheld, Marked: w.labelled, Held: w.held, Paused: w.held, Wanted: w.revision(w.wanted), Running: w.revision(w.running()),
+			OnCanary: w.pods[w.status.Canary.TemplateHash], StableKept: !w.keepsNone || w.status.StableTemplate != "" || w.pods[w.status.Stable.TemplateHash] > 0, KeepsNone: w.keepsNone, RolledOut: w.rolledOut(), Replicas: w.replicas,
 		},
 		Route: Route{Weight: w.weight, Reached: true, Released: w.released, Foreign: w.weight != w.status.Weight},
+	}
+	if hash := w.status.Stable.TemplateHash; w.keepsNone && w.pods[hash] > 0 {
+		s.Workload.StableTemplate = "template of " + hash
 	}
 	if !w.spec.Routed {
 		s.Route = Route{Released: true, Reached: true}
@@ -132,6 +141,9 @@ func (w *world) judge() Verdict {
 		f == crash && (len(w.canary.Pods) > 0 && w.canary.TemplateHash == hash || w.pods[hash] > 0),
 		f == late && (w.status.Phase == Baking || w.pods[hash] > 0):
 		return Verdict{Outcome: Fail, Message: "revision " + hash + " is bad", Evidence: []string{"check: bad"}}
+	}
+	if w.faults[hash] == doubtful && serves {
+		return Verdict{Outcome: Inconclusive, Message: "too little data"}
 	}
 	if w.calm {
 		return v
@@ -226,7 +238,7 @@ func (w *world) apply(a Action) {
 	switch a.Do {
 	case Nothing:
 	case Label:
-		w.labelled = true
+		w.labelled, w.unheld = true, false
 	case EnsureServices:
 		w.services = Services{Exist: true, Narrow: a.Narrow}
 		w.narrowTo = w.status.Stable.TemplateHash
@@ -252,7 +264,7 @@ func (w *world) apply(a Action) {
 			w.canary.Pods[i].Open, w.canary.Pods[i].Ready = false, false
 		}
 	case Unhold:
-		w.held = false
+		w.held, w.unheld = false, true
 	case ReturnToStable:
 		w.push(w.status.Stable.TemplateHash, w.faults[w.status.Stable.TemplateHash])
 	case ReleaseRoute:
@@ -260,7 +272,12 @@ func (w *world) apply(a Action) {
 	case DeleteCanary:
 		w.canary.Deleting, w.canary.Pods = true, nil
 	case Forget:
-		w.labelled, w.held = false, false
+		if w.held {
+			w.t.Fatalf("the marks are taken off a workload that is held: the policy would hold it again")
+		}
+		w.labelled, w.unheld = false, false
+	case AbandonCanary:
+		w.canary = Canary{}
 	case LetGo:
 		w.gone = true
 	default:

@@ -54,8 +54,7 @@ func New(c client.Client) *Router { return &Router{client: c} }
 
 // Plan wants the canary's share of stable's pods, rounded up, and at least one.
 func (*Router) Plan(target traffic.Target, weight environments.Weight) traffic.Plan {
-	pods := (int64(target.StableReplicas)*int64(weight) + 99) / 100
-	return traffic.Plan{CanaryReplicas: int32(max(pods, 1)), Reachable: weight}
+	return traffic.Plan{CanaryReplicas: traffic.CanaryFor(target.StableReplicas, weight), Reachable: weight}
 }
 
 // Observe reads the route's weights and what its Gateways say of them.
@@ -69,7 +68,7 @@ func (r *Router) Observe(ctx context.Context, target traffic.Target, want enviro
 		return traffic.State{}, err
 	}
 	state := traffic.State{Weight: seen.weight, Released: seen.released}
-	if state.Reached, state.Message, err = reached(route); err != nil {
+	if state.Reached, state.Refused, state.Message, err = reached(route); err != nil {
 		return state, fmt.Errorf("%s: %w", describe(target), err)
 	}
 	if seen.weight != want || !seen.even {
@@ -242,16 +241,16 @@ func rulesOf(route *unstructured.Unstructured) ([]rule, error) {
 }
 
 // reached asks the route's status.
-func reached(route *unstructured.Unstructured) (bool, string, error) {
+func reached(route *unstructured.Unstructured) (ok, refused bool, waits string, err error) {
 	var typed struct {
 		Spec   gatewayv1.CommonRouteSpec `json:"spec"`
 		Status gatewayv1.RouteStatus     `json:"status"`
 	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(route.Object, &typed); err != nil {
-		return false, "", fmt.Errorf("read its parents: %w", err)
+		return false, false, "", fmt.Errorf("read its parents: %w", err)
 	}
-	ok, waits := accepted(route.GetNamespace(), route.GetGeneration(), typed.Spec.ParentRefs, typed.Status.Parents)
-	return ok, waits, nil
+	ok, refused, waits = accepted(route.GetNamespace(), route.GetGeneration(), typed.Spec.ParentRefs, typed.Status.Parents)
+	return ok, refused, waits, nil
 }
 
 func describe(target traffic.Target) string {

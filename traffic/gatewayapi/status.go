@@ -10,41 +10,41 @@ import (
 )
 
 // accepted says whether every parent of a route has accepted its generation, by
-// the conditions that the Gateway API defines for routes; if not, what is waited
-// for.
-func accepted(namespace string, generation int64, parents []gatewayv1.ParentReference, statuses []gatewayv1.RouteParentStatus) (bool, string) {
+// the conditions that the Gateway API defines for routes; if not, whether one has
+// refused it, and what is waited for.
+func accepted(namespace string, generation int64, parents []gatewayv1.ParentReference, statuses []gatewayv1.RouteParentStatus) (ok, refused bool, waits string) {
 	if len(parents) == 0 {
-		return false, "the route names no Gateway in spec.parentRefs"
+		return false, true, "the route names no Gateway in spec.parentRefs"
 	}
 	for _, parent := range parents {
-		waits := name(parent) + " has not reported on the route yet"
+		refused, waits = false, name(parent)+" has not reported on the route yet"
 		for _, status := range statuses {
 			if !same(namespace, parent, status.ParentRef) {
 				continue
 			}
-			if waits = missing(generation, status); waits == "" {
+			if refused, waits = missing(generation, status); waits == "" {
 				break
 			}
 		}
 		if waits != "" {
-			return false, waits
+			return false, refused, waits
 		}
 	}
-	return true, ""
+	return true, false, ""
 }
 
-// missing is what one controller's report lacks.
-func missing(generation int64, status gatewayv1.RouteParentStatus) string {
+// missing is what one controller's report lacks, and whether that is its refusal.
+func missing(generation int64, status gatewayv1.RouteParentStatus) (refused bool, waits string) {
 	for _, kind := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
 		condition := meta.FindStatusCondition(status.Conditions, string(kind))
 		switch {
 		case condition == nil || condition.ObservedGeneration < generation:
-			return fmt.Sprintf("%s has not taken generation %d of the route yet", name(status.ParentRef), generation)
+			return false, fmt.Sprintf("%s has not taken generation %d of the route yet", name(status.ParentRef), generation)
 		case condition.Status != metav1.ConditionTrue:
-			return fmt.Sprintf("%s says %s=%s (%s): %s", name(status.ParentRef), kind, condition.Status, condition.Reason, condition.Message)
+			return condition.Status == metav1.ConditionFalse, fmt.Sprintf("%s says %s=%s (%s): %s", name(status.ParentRef), kind, condition.Status, condition.Reason, condition.Message)
 		}
 	}
-	return ""
+	return false, ""
 }
 
 // same compares two references with the defaults that the API server fills in.

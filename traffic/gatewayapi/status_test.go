@@ -30,25 +30,26 @@ func TestAccepted(t *testing.T) {
 		parents  []gatewayv1.ParentReference
 		statuses []gatewayv1.RouteParentStatus
 		waits    string
+		refused  bool
 	}{
-		{"no parent", nil, nil, "names no Gateway"},
-		{"nobody has reported", []gatewayv1.ParentReference{inner}, nil, "Gateway inner has not reported"},
-		{"another's report", []gatewayv1.ParentReference{outer}, []gatewayv1.RouteParentStatus{report(inner, 7, yes, yes)}, "Gateway edge/outer has not reported"},
-		{"an older generation", []gatewayv1.ParentReference{inner}, []gatewayv1.RouteParentStatus{report(inner, 6, yes, yes)}, "has not taken generation 7"},
-		{"refused", []gatewayv1.ParentReference{inner}, []gatewayv1.RouteParentStatus{report(inner, 7, no, yes)}, "Accepted=False (Because): of the test"},
-		{"a backend is missing", []gatewayv1.ParentReference{inner}, []gatewayv1.RouteParentStatus{report(inner, 7, yes, no)}, "ResolvedRefs=False"},
-		{"accepted", []gatewayv1.ParentReference{inner}, []gatewayv1.RouteParentStatus{report(inner, 7, yes, yes)}, ""},
-		{"defaults written out are the same parent", []gatewayv1.ParentReference{inner}, []gatewayv1.RouteParentStatus{report(full, 7, yes, yes)}, ""},
+		{"no parent", nil, nil, "names no Gateway", true},
+		{"nobody has reported", []gatewayv1.ParentReference{inner}, nil, "Gateway inner has not reported", false},
+		{"another's report", []gatewayv1.ParentReference{outer}, []gatewayv1.RouteParentStatus{report(inner, 7, yes, yes)}, "Gateway edge/outer has not reported", false},
+		{"an older generation", []gatewayv1.ParentReference{inner}, []gatewayv1.RouteParentStatus{report(inner, 6, yes, yes)}, "has not taken generation 7", false},
+		{"refused", []gatewayv1.ParentReference{inner}, []gatewayv1.RouteParentStatus{report(inner, 7, no, yes)}, "Accepted=False (Because): of the test", true},
+		{"a backend is missing", []gatewayv1.ParentReference{inner}, []gatewayv1.RouteParentStatus{report(inner, 7, yes, no)}, "ResolvedRefs=False", true},
+		{"accepted", []gatewayv1.ParentReference{inner}, []gatewayv1.RouteParentStatus{report(inner, 7, yes, yes)}, "", false},
+		{"defaults written out are the same parent", []gatewayv1.ParentReference{inner}, []gatewayv1.RouteParentStatus{report(full, 7, yes, yes)}, "", false},
 		{"one of two controllers is enough", []gatewayv1.ParentReference{inner},
-			[]gatewayv1.RouteParentStatus{report(inner, 7, no, yes), report(inner, 7, yes, yes)}, ""},
+			[]gatewayv1.RouteParentStatus{report(inner, 7, no, yes), report(inner, 7, yes, yes)}, "", false},
 		{"every parent has to", []gatewayv1.ParentReference{inner, outer},
-			[]gatewayv1.RouteParentStatus{report(inner, 7, yes, yes), report(outer, 6, yes, yes)}, "Gateway edge/outer has not taken generation 7"},
+			[]gatewayv1.RouteParentStatus{report(inner, 7, yes, yes), report(outer, 6, yes, yes)}, "Gateway edge/outer has not taken generation 7", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			ok, waits := accepted("shop", 7, test.parents, test.statuses)
-			if ok != (test.waits == "") || !strings.Contains(waits, test.waits) {
-				t.Errorf("accepted: %v, waits for %q, want %q", ok, waits, test.waits)
+			ok, refused, waits := accepted("shop", 7, test.parents, test.statuses)
+			if ok != (test.waits == "") || refused != test.refused || !strings.Contains(waits, test.waits) {
+				t.Errorf("accepted: %v, refused: %v (want %v), waits for %q, want %q", ok, refused, test.refused, waits, test.waits)
 			}
 		})
 	}
