@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -11,12 +12,14 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/yaml"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/serin-gitops/serin/embedded/gitserver"
+	"github.com/serin-gitops/serin/embedded/pace"
 	"github.com/serin-gitops/serin/embedded/registry"
 	"github.com/serin-gitops/serin/embedded/sync"
 	"github.com/serin-gitops/serin/overlays"
@@ -136,7 +139,7 @@ func embed(mgr manager.Manager, config *embeddedConfig, repositories overlays.Re
 			return err
 		}
 	}
-	return mgr.Add(&httpServer{name: "git", address: config.Git.Address, handler: server, close: server.Close})
+	return mgr.Add(&httpServer{name: "git", address: config.Git.Address, handler: pace.Handler(server, pace.Limits{}), close: server.Close})
 }
 
 // readUsers reads the users of a server; without any, everybody who reaches it
@@ -180,7 +183,7 @@ func embedRegistry(mgr manager.Manager, config *embeddedRegistry, h *hub) error 
 	if err != nil {
 		return err
 	}
-	return mgr.Add(&httpServer{name: "registry", address: config.Address, handler: server})
+	return mgr.Add(&httpServer{name: "registry", address: config.Address, handler: pace.Handler(server, pace.Limits{})})
 }
 
 // embedSync adds the sync, which fetches as the given user.
@@ -207,11 +210,21 @@ func embedSync(mgr manager.Manager, config *embeddedConfig, as embeddedUser, rep
 	return syncer.SetupWithManager(mgr)
 }
 
+const (
+	// maxConnections bounds what one server has open at once, and so the memory
+	// that strangers can take; more wait to be accepted.
+	maxConnections = 512
+	// maxHeader bounds a request's header, in bytes.
+	maxHeader = 64 << 10
+)
+
 // httpServer is a server that the manager runs, on every replica.
 type httpServer struct {
 	name, address string
 	handler       http.Handler
-	close         func(context.Context) error
+	// tls is nil for plain HTTP.
+	tls   *tls.Config
+	close func(context.Context) error
 }
 
 // NeedLeaderElection says no: a Service sends requests to every replica.
@@ -223,7 +236,12 @@ func (s *httpServer) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s server: %w", s.name, err)
 	}
-	server := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	listener = netutil.LimitListener(listener, maxConnections)
+	if s.tls != nil {
+		listener = tls.NewListener(listener, s.tls)
+	}
+	// How long a body may take is up to the handler: see the package pace.
+	server := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: maxHeader}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
