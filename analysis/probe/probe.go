@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +43,8 @@ type Pods struct {
 	Stable []Pod
 	// Required are the pods that must be among the canary's peers.
 	Required []Pod
+	// Services lead to the canary's pods; an http check asks them too.
+	Services []Pod
 }
 
 // Prober asks pods. It is safe for use by many at once.
@@ -97,7 +100,10 @@ func (p *Prober) Look(ctx context.Context, check analysis.Check, pods Pods, now 
 	case len(pods.Canary) == 0:
 		err = &analysis.Absence{Kind: analysis.NoData, Message: "there is no canary pod to ask"}
 	case check.HTTP != nil:
-		o.Probes, err = p.http(ctx, *check.HTTP, pods.Canary)
+		o.Probes, err = p.http(ctx, *check.HTTP, append(slices.Clone(pods.Canary), pods.Services...))
+		for i := len(pods.Canary); i < len(o.Probes); i++ {
+			o.Probes[i].Service = true
+		}
 	case check.Peers != nil:
 		o.Probes, err = p.peers(ctx, *check.Peers, pods)
 	default:
@@ -116,13 +122,13 @@ func (p *Prober) Look(ctx context.Context, check analysis.Check, pods Pods, now 
 	return o
 }
 
-func (p *Prober) http(ctx context.Context, check analysis.HTTP, canary []Pod) ([]analysis.ProbeResult, error) {
+func (p *Prober) http(ctx context.Context, check analysis.HTTP, pods []Pod) ([]analysis.ProbeResult, error) {
 	program, err := p.expressions.compile(expressionOf(check), cel.BoolType)
 	if err != nil {
 		return nil, err
 	}
 	at := endpoint{scheme: check.Scheme, port: check.Port, path: check.Path, host: check.Host, timeout: check.Timeout}
-	return each(canary, func(pod Pod) analysis.ProbeResult {
+	return each(pods, func(pod Pod) analysis.ProbeResult {
 		r, err := p.ask(ctx, at, pod)
 		if err != nil {
 			return analysis.ProbeResult{Pod: pod.Name, Message: err.Error()}

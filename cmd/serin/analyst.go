@@ -26,6 +26,7 @@ func (f *controllerFlags) analyst(mgr ctrl.Manager, secrets access.Secrets) (*an
 	return &analysisrun.Analyst{
 		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Prober: pods{prober},
 		Sources: &sources{secrets: secrets, fallback: f.prometheus},
+		Gate:    newGates(secrets),
 	}, nil
 }
 
@@ -34,7 +35,7 @@ type pods struct{ prober *probe.Prober }
 
 // Look implements analysisrun.Prober.
 func (p pods) Look(ctx context.Context, check analysis.Check, of analysisrun.Pods, now time.Time) analysis.Observation {
-	return p.prober.Look(ctx, check, probe.Pods{Canary: probed(of.Canary), Stable: probed(of.Stable), Required: probed(of.Required)}, now)
+	return p.prober.Look(ctx, check, probe.Pods{Canary: probed(of.Canary), Stable: probed(of.Stable), Required: probed(of.Required), Services: probed(of.Services)}, now)
 }
 
 func probed(pods []analysisrun.Pod) []probe.Pod {

@@ -106,3 +106,33 @@ func TestRegistry(t *testing.T) {
 		})
 	}
 }
+
+func TestWebhook(t *testing.T) {
+	ref := &v1alpha1.LocalReference{Name: "s"}
+	const key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	for _, c := range []struct {
+		name          string
+		ref           *v1alpha1.LocalReference
+		data          map[string]string
+		secret, token string
+		refuse        string
+	}{
+		{"none", nil, nil, "", "", ""},
+		{"both", ref, map[string]string{"secret": key + "\n", "token": hidden}, key, hidden, ""},
+		{"token", ref, map[string]string{"token": hidden}, "", hidden, ""},
+		{"neither", ref, map[string]string{"password": hidden}, "", "", "neither secret nor token"},
+		{"not base64", ref, map[string]string{"secret": hidden + "!"}, "", "", "its secret is not base64"},
+		{"missing", &v1alpha1.LocalReference{Name: "other"}, nil, "", "", "spec.analysis.checks[name=load].webhook.secretRef names: it does not exist"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			secret, token, err := secrets(c.data).Webhook(t.Context(), "ns", "load", c.ref)
+			if c.refuse != "" {
+				refused(t, err, c.refuse)
+				return
+			}
+			if err != nil || secret != c.secret || token != c.token {
+				t.Errorf("got %q, %q and %v", secret, token, err)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ package analysisrun
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,9 +33,9 @@ type Pod struct {
 }
 
 // Pods are those that a check concerns; Required must be among the canary's
-// peers.
+// peers. Services are what leads to the canary's pods.
 type Pods struct {
-	Canary, Stable, Required []Pod
+	Canary, Stable, Required, Services []Pod
 }
 
 // Prober asks pods by HTTP.
@@ -78,6 +79,8 @@ type Analyst struct {
 	Reader  client.Reader
 	Prober  Prober
 	Sources Sources
+	// Gate asks what webhook checks name.
+	Gate Gate
 
 	mu     sync.Mutex
 	trials map[types.NamespacedName]*record
@@ -193,13 +196,16 @@ func (a *Analyst) collect(ctx context.Context, r *record, state analysis.State, 
 	limited, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
 	for _, check := range r.spec.Checks[1:] {
-		if !probed(check) {
+		if !probed(check) && check.Kind != analysis.KindWebhook {
 			observations = append(observations, a.measure(limited, check, state, trial)...)
 		}
 	}
 	for _, check := range r.spec.Checks[1:] {
-		if probed(check) {
+		switch {
+		case probed(check):
 			observations = append(observations, a.probe(ctx, r, check, state, trial)...)
+		case check.Kind == analysis.KindWebhook:
+			observations = append(observations, a.gate(ctx, r, check, state, trial)...)
 		}
 	}
 	return observations
@@ -218,13 +224,19 @@ func (a *Analyst) probe(ctx context.Context, r *record, check analysis.Check, st
 		return nil
 	}
 	asked := names(pods.Canary)
+	service := serviceOf(check, trial)
+	if service != "" {
+		asked += " and " + service
+	}
 	if trial.Now.Sub(through(state, check.Name)) < check.Interval && r.asked[check.Name] == asked {
 		return nil
 	}
 	var err error
-	if pods.Required, err = a.required(ctx, r, check.Name, trial.Rollout.Namespace); err != nil {
-		absence := &analysis.Absence{Kind: analysis.Outage, Message: err.Error()}
-		return []analysis.Observation{{Check: check.Name, Window: analysis.Window{Start: trial.Now, End: trial.Now}, Absence: absence}}
+	if pods.Required, err = a.required(ctx, r, check.Name, trial.Rollout.Namespace); err == nil {
+		pods.Services, err = a.services(ctx, check, trial.Rollout.Namespace, service)
+	}
+	if err != nil {
+		return []analysis.Observation{absent(check, trial.Now, err)}
 	}
 	r.asked[check.Name] = asked
 	return []analysis.Observation{a.Prober.Look(ctx, check, pods, trial.Now)}
@@ -255,13 +267,20 @@ func (a *Analyst) required(ctx context.Context, r *record, check, namespace stri
 func (a *Analyst) measure(ctx context.Context, check analysis.Check, state analysis.State, trial rollout.Trial) []analysis.Observation {
 	metrics, err := a.Sources.Metrics(ctx, trial.Rollout.Namespace, trial.Rollout.Spec.Analysis.Source)
 	if err != nil {
-		absence := &analysis.Absence{Kind: analysis.Outage, Message: err.Error()}
-		return []analysis.Observation{{Check: check.Name, Window: analysis.Window{Start: trial.Now, End: trial.Now}, Absence: absence}}
+		return []analysis.Observation{absent(check, trial.Now, err)}
 	}
 	if len(up(trial.Canary)) == 0 {
 		return nil
 	}
 	return metrics.Due(ctx, check, seriesOf(trial), state, trial.Now)
+}
+
+// absent is the observation of what could not be asked: an outage, where the
+// error does not say otherwise.
+func absent(check analysis.Check, now time.Time, err error) analysis.Observation {
+	absence := &analysis.Absence{Kind: analysis.Outage, Message: err.Error()}
+	errors.As(err, &absence)
+	return analysis.Observation{Check: check.Name, Window: analysis.Window{Start: now, End: now}, Absence: absence}
 }
 
 func through(state analysis.State, check string) time.Time {

@@ -2,6 +2,7 @@ package analysisrun
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -50,14 +51,18 @@ func (p pods) Look(ctx context.Context, check analysis.Check, asked Pods, now ti
 	for _, pod := range asked.Canary {
 		canary = append(canary, probe.Pod(pod))
 	}
-	return p.Prober.Look(ctx, check, probe.Pods{Canary: canary}, now)
+	var services []probe.Pod
+	for _, pod := range asked.Services {
+		services = append(services, probe.Pod(pod))
+	}
+	return p.Prober.Look(ctx, check, probe.Pods{Canary: canary, Services: services}, now)
 }
 
 // newTrial gives an analyst and the trial of a canary with one pod at an address.
 func newTrial(t *testing.T, ip string, checks ...v1alpha1.Check) (*Analyst, rollout.Trial) {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	// The API server takes no request whose time is over.

@@ -1,14 +1,18 @@
 package analysisrun
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/analysis"
 	"github.com/serin-gitops/serin/analysis/counting"
@@ -90,6 +94,53 @@ func containersReady(pod *corev1.Pod) bool {
 	return false
 }
 
+// serviceOf names the Service that an http check asks beside the pods: the
+// canary's once it has traffic, and while it bakes the user's own, behind which
+// is nothing else any more. Empty where there is none to ask.
+func serviceOf(check analysis.Check, trial rollout.Trial) string {
+	ro := trial.Rollout
+	switch {
+	case check.HTTP == nil || !check.HTTP.Service || !trial.Serving:
+		return ""
+	case ro.Status.Phase == v1alpha1.RolloutBaking:
+		return ro.Spec.Traffic.Service
+	case ro.Status.Phase == v1alpha1.RolloutFinalising:
+		return ""
+	}
+	return ro.Spec.WorkloadRef.Name + canarySuffix
+}
+
+// services finds where a Service is asked, at its own port.
+func (a *Analyst) services(ctx context.Context, check analysis.Check, namespace, name string) ([]Pod, error) {
+	if name == "" {
+		return nil, nil
+	}
+	var service corev1.Service
+	err := a.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &service)
+	if apierrors.IsNotFound(err) {
+		return nil, &analysis.Absence{Kind: analysis.NoData, Message: fmt.Sprintf("there is no Service %s/%s to ask", namespace, name)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the Service %s/%s: %w", namespace, name, err)
+	}
+	var ports []string
+	for _, port := range service.Spec.Ports {
+		if port.Port == check.HTTP.Port {
+			at := service.Spec.ClusterIP
+			if at == "" || at == corev1.ClusterIPNone {
+				at = name + "." + namespace + ".svc"
+			}
+			return []Pod{{Name: name, IP: at}}, nil
+		}
+		ports = append(ports, strconv.Itoa(int(port.Port)))
+	}
+	return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("http.port is %d, and the Service %s/%s has no such port, but %s: the Service is asked at its own port of the same number",
+		check.HTTP.Port, namespace, name, strings.Join(ports, ", "))}
+}
+
+// What Serin's own Services are named after the workload.
+const canarySuffix, stableSuffix = "-canary", "-stable"
+
 // seriesOf says which time series belong to the arms of a trial: those whose
 // label pod begins with the name of one of the arm's ReplicaSets.
 func seriesOf(trial rollout.Trial) Series {
@@ -104,7 +155,7 @@ func seriesOf(trial rollout.Trial) Series {
 func Args(ro *v1alpha1.Rollout) map[string]string {
 	return map[string]string{
 		"serin.namespace": ro.Namespace, "serin.workload": ro.Spec.WorkloadRef.Name, "serin.service": ro.Spec.Traffic.Service,
-		"serin.stableService": ro.Spec.WorkloadRef.Name + "-stable", "serin.canaryService": ro.Spec.WorkloadRef.Name + "-canary",
+		"serin.stableService": ro.Spec.WorkloadRef.Name + stableSuffix, "serin.canaryService": ro.Spec.WorkloadRef.Name + canarySuffix,
 		"serin.stableHash": hashOf(ro.Status.Stable), "serin.canaryHash": hashOf(ro.Status.Canary),
 	}
 }

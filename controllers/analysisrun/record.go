@@ -40,6 +40,8 @@ type record struct {
 	kept recording.Record
 	// asked are the pods that each probe asked last.
 	asked map[string]string
+	// gates are the last questions of the webhook checks.
+	gates map[string]*asking
 	saved time.Time
 	// last is the verdict that was written last, found the newest one.
 	last, found analysis.Verdict
@@ -64,6 +66,9 @@ func (a *Analyst) open(ctx context.Context, trial rollout.Trial) (*record, error
 	if a.trials == nil {
 		a.trials = map[client.ObjectKey]*record{}
 	}
+	if known != nil {
+		known.close()
+	}
 	a.trials[key] = opened
 	return opened, nil
 }
@@ -71,7 +76,11 @@ func (a *Analyst) open(ctx context.Context, trial rollout.Trial) (*record, error
 func (a *Analyst) drop(ro *v1alpha1.Rollout) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.trials, client.ObjectKeyFromObject(ro))
+	key := client.ObjectKeyFromObject(ro)
+	if known := a.trials[key]; known != nil {
+		known.close()
+	}
+	delete(a.trials, key)
 }
 
 func (a *Analyst) load(ctx context.Context, trial rollout.Trial, name string) (*record, error) {
@@ -90,7 +99,7 @@ func (a *Analyst) load(ctx context.Context, trial rollout.Trial, name string) (*
 		}
 		return nil, fmt.Errorf("the AnalysisRun %s/%s is of another trial and removed first", run.Namespace, run.Name)
 	}
-	r := &record{run: run, asked: map[string]string{}, saved: trial.Now, last: analysis.Verdict{Outcome: analysis.Outcome(run.Status.Verdict)}}
+	r := &record{run: run, asked: map[string]string{}, gates: map[string]*asking{}, saved: trial.Now, last: analysis.Verdict{Outcome: analysis.Outcome(run.Status.Verdict)}}
 	if r.spec, err = checks.Spec(trial.Rollout, run.Spec.Alpha, run.Spec.Checks); err != nil {
 		return nil, err
 	}
@@ -262,6 +271,9 @@ func (a *Analyst) End(ctx context.Context, ro *v1alpha1.Rollout, number int64, n
 	r := a.trials[client.ObjectKeyFromObject(ro)]
 	delete(a.trials, client.ObjectKeyFromObject(ro))
 	a.mu.Unlock()
+	if r != nil {
+		r.close()
+	}
 	run := &v1alpha1.AnalysisRun{}
 	key := client.ObjectKey{Namespace: ro.Namespace, Name: rollout.RunName(ro.Name, number)}
 	if err := a.Reader.Get(ctx, key, run); err != nil || run.Status.Completed != nil {
