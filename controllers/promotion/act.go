@@ -131,7 +131,9 @@ func (e *edit) apply(tip fs.FS) ([]overlays.File, error) {
 // allowed says whether the namespaces of what a rendering changes let the
 // Pipeline in: what could not be watched is not written.
 func (r *Reconciler) allowed(ctx context.Context, s *scope) func(overlays.Manifests) error {
-	return func(after overlays.Manifests) error { return r.checkGrants(ctx, s, s.changedWorkloads(after)) }
+	return func(after overlays.Manifests) error {
+		return r.live().Check(ctx, s.pipeline.Namespace, s.changedWorkloads(after))
+	}
 }
 
 // change is a commit of this Promotion.
@@ -181,7 +183,7 @@ func (r *Reconciler) restore(ctx context.Context, s *scope, plan *environments.P
 		return err
 	}
 	plan.Record.RollbackCommit = string(written.Revision)
-	r.sync(ctx, s, plan.Record.RollbackCommit)
+	r.live().Sync(ctx, s.pipeline.Namespace, s.overlay.SyncRef, plan.Record.RollbackCommit)
 	return nil
 }
 

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/internal/convert"
 	"github.com/serin-gitops/serin/controllers/internal/trouble"
+	"github.com/serin-gitops/serin/controllers/promotion/live"
 	"github.com/serin-gitops/serin/environments"
 	"github.com/serin-gitops/serin/forge"
 	"github.com/serin-gitops/serin/overlays"
@@ -63,8 +63,8 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (environments.Promot
 	if s.running() {
 		workloads, failed := r.workloads(ctx, s)
 		snapshot.Workloads, found = workloads, trouble.First(failed, found)
-		sync := r.sync(ctx, s, s.record.Commit)
-		snapshot.Sync, snapshot.Suspended, snapshot.Patience = sync.failure, sync.suspended, s.patience()
+		sync := r.live().Sync(ctx, s.pipeline.Namespace, s.overlay.SyncRef, s.record.Commit)
+		snapshot.Sync, snapshot.Suspended, snapshot.Patience = sync.Failure, sync.Suspended, s.patience()
 	}
 	return snapshot, found
 }
@@ -159,6 +159,31 @@ func (r *Reconciler) git(ctx context.Context, s *scope, maxAge time.Duration) (e
 	return environments.Git{Known: true, Tip: string(tip.Revision), Images: images}, nil
 }
 
+// live is the cluster of the workloads.
+func (r *Reconciler) live() live.Cluster { return live.Cluster{Client: r.Client, Uncached: r.Uncached} }
+
+// workloads looks at all workloads that the Release changes.
+func (r *Reconciler) workloads(ctx context.Context, s *scope) ([]environments.Workload, *trouble.Trouble) {
+	if len(s.workloads) == 0 && s.tip != nil {
+		manifests, err := overlays.Render(s.tip.Files, s.overlay.Path)
+		if err != nil {
+			return nil, s.trouble("render the overlay", &trouble.OverlayError{Err: err})
+		}
+		s.workloads = s.changedWorkloads(manifests)
+	}
+	if len(s.workloads) == 0 && s.tip == nil {
+		return nil, nil
+	}
+	if err := r.live().Check(ctx, s.pipeline.Namespace, s.workloads); err != nil {
+		return nil, s.trouble("watch the workloads", err)
+	}
+	found, err := r.live().Workloads(ctx, s.workloads)
+	if err != nil {
+		return nil, &trouble.Trouble{Reason: "ClusterUnreadable", Message: err.Error(), Err: err}
+	}
+	return found, nil
+}
+
 // repositories of a Release's images.
 func repositories(release *v1alpha1.Release) []string {
 	names := make([]string, 0, len(release.Spec.Images))
@@ -172,7 +197,7 @@ func repositories(release *v1alpha1.Release) []string {
 func (s *scope) changedWorkloads(manifests overlays.Manifests) []v1alpha1.PromotedWorkload {
 	var changed []v1alpha1.PromotedWorkload
 	for _, workload := range manifests.Workloads() {
-		if !slices.Contains(watchedKinds, workload.Kind) {
+		if !live.Watched(workload.Kind) {
 			continue
 		}
 		found := v1alpha1.PromotedWorkload{Kind: workload.Kind, Namespace: workload.Namespace, Name: workload.Name}

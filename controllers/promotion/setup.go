@@ -16,6 +16,7 @@ import (
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/hints"
+	"github.com/serin-gitops/serin/controllers/promotion/live"
 	"github.com/serin-gitops/serin/environments"
 )
 
@@ -69,7 +70,7 @@ func indexWorkloads(o client.Object) []string {
 	}
 	keys := make([]string, 0, len(promotion.Status.Workloads))
 	for _, workload := range promotion.Status.Workloads {
-		keys = append(keys, title(workload))
+		keys = append(keys, live.Title(workload))
 	}
 	return keys
 }
@@ -77,7 +78,7 @@ func indexWorkloads(o client.Object) []string {
 // changing are the Promotions under way that change a workload.
 func (r *Reconciler) changing(ctx context.Context, kind, namespace, name string) []reconcile.Request {
 	var found v1alpha1.PromotionList
-	key := title(v1alpha1.PromotedWorkload{Kind: kind, Namespace: namespace, Name: name})
+	key := live.Title(v1alpha1.PromotedWorkload{Kind: kind, Namespace: namespace, Name: name})
 	if err := r.Client.List(ctx, &found, client.MatchingFields{workloadIndex: key}); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "list the Promotions of a workload", "workload", key)
 		return nil

@@ -1,12 +1,14 @@
 package promotion
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strings"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/internal/convert"
+	"github.com/serin-gitops/serin/controllers/internal/status"
 	"github.com/serin-gitops/serin/environments"
 	"github.com/serin-gitops/serin/overlays"
 )
@@ -21,8 +23,6 @@ type message struct {
 const (
 	maxReason = 500
 	maxDiff   = 40000
-	// maxDetail bounds what the kubelet says of a pod within a message.
-	maxDetail = 200
 )
 
 // short is an image for a headline: its last name and tag.
@@ -80,22 +80,7 @@ func (s *scope) rollsBack(images []environments.Image) message {
 }
 
 // oneLine makes text fit for a trailer.
-func oneLine(text string) string {
-	line := shortened(text, maxReason)
-	if line == "" {
-		return "failed"
-	}
-	return line
-}
-
-// shortened is text on one line, of at most limit bytes and three dots.
-func shortened(text string, limit int) string {
-	line := strings.Join(strings.Fields(text), " ")
-	if len(line) > limit {
-		line = strings.ToValidUTF8(line[:limit], "") + "..."
-	}
-	return line
-}
+func oneLine(text string) string { return cmp.Or(status.OneLine(text, maxReason), "failed") }
 
 // facts say what the Release's images are and where they come from.
 func (s *scope) facts() string {

@@ -100,6 +100,15 @@ func Event(recorder events.EventRecorder, regarding runtime.Object, kind, reason
 	recorder.Eventf(regarding, nil, kind, reason, reason, "%s", clip(note, maxNote))
 }
 
+// OneLine is text on one line, of at most limit bytes and three dots.
+func OneLine(text string, limit int) string {
+	line := strings.Join(strings.Fields(text), " ")
+	if len(line) > limit {
+		line = strings.ToValidUTF8(line[:limit], "") + "..."
+	}
+	return line
+}
+
 // clip shortens text to at most limit bytes, at a rune's boundary.
 func clip(text string, limit int) string {
 	if len(text) <= limit {

@@ -1,4 +1,4 @@
-package promotion
+package live
 
 import (
 	"cmp"
@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/serin-gitops/serin/controllers/access"
+	"github.com/serin-gitops/serin/api/v1alpha1"
 )
 
 // Flux' kinds, and the annotation that asks for a reconcile
@@ -23,32 +23,28 @@ var (
 
 const requestedAt = "reconcile.fluxcd.io/requestedAt"
 
-// synced is what whatever applies Git says of itself.
-type synced struct {
-	// failure is why it cannot, suspended names the object that a person
+// Synced is what whatever applies Git says of itself.
+type Synced struct {
+	// Failure is why it cannot, Suspended names the object that a person
 	// suspended; both are empty where it works or does not say.
-	failure, suspended string
+	Failure, Suspended string
 }
 
-// sync asks Flux, where the Environment names its Kustomization, to reconcile
-// the commit, once for each commit, and returns what it says. That Flux cannot
-// be asked is its failure too: the commit is in Git, and Flux' own interval goes
-// on.
-func (r *Reconciler) sync(ctx context.Context, s *scope, commit string) synced {
-	ref := s.overlay.SyncRef
+// Sync asks Flux, where an Environment of a Pipeline in namespace from names its
+// Kustomization, to reconcile the commit, once for each commit, and returns what
+// it says. That Flux cannot be asked is its failure too: the commit is in Git,
+// and Flux' own interval goes on.
+func (c Cluster) Sync(ctx context.Context, from string, ref *v1alpha1.SyncReference, commit string) Synced {
 	if ref == nil {
-		return synced{}
+		return Synced{}
 	}
-	name := types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
-	if name.Namespace == "" {
-		name.Namespace = s.pipeline.Namespace
-	}
-	kustomization, err := r.askFlux(ctx, s, kustomizationKind, name, commit)
+	name := types.NamespacedName{Namespace: cmp.Or(ref.Namespace, from), Name: ref.Name}
+	kustomization, err := c.askFlux(ctx, from, kustomizationKind, name, commit)
 	if err != nil {
 		log.FromContext(ctx).Info("Flux cannot be asked to reconcile", "error", err.Error())
-		return synced{failure: err.Error()}
+		return Synced{Failure: err.Error()}
 	}
-	says := synced{failure: notReady(kustomization), suspended: suspended(kustomization)}
+	says := Synced{Failure: notReady(kustomization), Suspended: suspended(kustomization)}
 	source, _, _ := unstructured.NestedStringMap(kustomization.Object, "spec", "sourceRef")
 	if source["kind"] != gitRepositoryKind.Kind {
 		return says
@@ -56,13 +52,13 @@ func (r *Reconciler) sync(ctx context.Context, s *scope, commit string) synced {
 	if source["namespace"] == "" {
 		source["namespace"] = name.Namespace
 	}
-	repository, err := r.askFlux(ctx, s, gitRepositoryKind, types.NamespacedName{Namespace: source["namespace"], Name: source["name"]}, commit)
+	repository, err := c.askFlux(ctx, from, gitRepositoryKind, types.NamespacedName{Namespace: source["namespace"], Name: source["name"]}, commit)
 	if err != nil {
-		says.failure = err.Error()
+		says.Failure = err.Error()
 		return says
 	}
-	says.failure = cmp.Or(notReady(repository), says.failure)
-	says.suspended = cmp.Or(says.suspended, suspended(repository))
+	says.Failure = cmp.Or(notReady(repository), says.Failure)
+	says.Suspended = cmp.Or(says.Suspended, suspended(repository))
 	return says
 }
 
@@ -77,13 +73,13 @@ func suspended(object *unstructured.Unstructured) string {
 
 // askFlux reads one of Flux' objects and asks it to reconcile, where it was not
 // asked for this commit yet.
-func (r *Reconciler) askFlux(ctx context.Context, s *scope, kind schema.GroupVersionKind, name types.NamespacedName, commit string) (*unstructured.Unstructured, error) {
-	if err := (access.Grants{Reader: r.Uncached}).Check(ctx, s.pipeline.Namespace, name.Namespace, kind.Kind+" "+name.String()); err != nil {
+func (c Cluster) askFlux(ctx context.Context, from string, kind schema.GroupVersionKind, name types.NamespacedName, commit string) (*unstructured.Unstructured, error) {
+	if err := c.grants().Check(ctx, from, name.Namespace, kind.Kind+" "+name.String()); err != nil {
 		return nil, err
 	}
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(kind)
-	if err := r.Uncached.Get(ctx, name, object); err != nil {
+	if err := c.Uncached.Get(ctx, name, object); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", kind.Kind, name, err)
 	}
 	if object.GetAnnotations()[requestedAt] == commit {
@@ -96,7 +92,7 @@ func (r *Reconciler) askFlux(ctx context.Context, s *scope, kind schema.GroupVer
 	}
 	annotations[requestedAt] = commit
 	object.SetAnnotations(annotations)
-	if err := r.Client.Patch(ctx, object, patch); err != nil {
+	if err := c.Client.Patch(ctx, object, patch); err != nil {
 		return nil, fmt.Errorf("annotate %s %s: %w", kind.Kind, name, err)
 	}
 	return object, nil

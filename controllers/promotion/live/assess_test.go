@@ -1,4 +1,4 @@
-package promotion
+package live
 
 import (
 	"strings"
@@ -22,7 +22,7 @@ func podSpec(image string) corev1.PodSpec {
 	return corev1.PodSpec{Containers: []corev1.Container{{Name: "side", Image: "registry.test/side:v9"}, {Name: "app", Image: image}}}
 }
 
-func deployment(image string, change func(*appsv1.Deployment)) live {
+func deployment(image string, change func(*appsv1.Deployment)) state {
 	three := int32(3)
 	d := &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: &three, Template: corev1.PodTemplateSpec{Spec: podSpec(image)}}}
 	d.Generation = 2
@@ -46,12 +46,12 @@ func TestAssess(t *testing.T) {
 	rolling := func(d *appsv1.Deployment) { d.Status.UpdatedReplicas, d.Status.AvailableReplicas = 1, 2 }
 	for _, c := range []struct {
 		name  string
-		is    live
+		is    state
 		pods  []corev1.Pod
 		state environments.WorkloadState
 		says  string
 	}{
-		{"missing", live{}, nil, environments.WorkloadStale, "not in the cluster"},
+		{"missing", state{}, nil, environments.WorkloadStale, "not in the cluster"},
 		{"the old image", deployment("registry.test/app:v1", none), nil, environments.WorkloadStale, "does not name"},
 		{"ready, by digest alone", deployment("registry.test/app@"+digest, none), nil, environments.WorkloadReady, ""},
 		{"not seen by its controller yet", deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Generation = 3 }), nil, environments.WorkloadRolling, ""},
@@ -81,7 +81,7 @@ func TestAssessRollout(t *testing.T) {
 	held := deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 0 })
 	for _, c := range []struct {
 		name    string
-		is      live
+		is      state
 		status  v1alpha1.RolloutStatus
 		state   environments.WorkloadState
 		stopped bool

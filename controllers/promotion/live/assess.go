@@ -1,0 +1,143 @@
+package live
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/internal/status"
+	"github.com/serin-gitops/serin/environments"
+)
+
+// maxDetail bounds what the kubelet says of a pod within a message, in bytes.
+const maxDetail = 200
+
+// briefly names images for people.
+func briefly(references []string) string {
+	names := make([]string, 0, len(references))
+	for _, reference := range references {
+		names = append(names, environments.ShortReference(reference))
+	}
+	return strings.Join(names, ", ")
+}
+
+// carries says whether a pod's containers run all the images.
+func carries(spec corev1.PodSpec, wanted []string) bool {
+	for _, reference := range wanted {
+		want, err := environments.ParseImage(reference)
+		if err != nil {
+			return false
+		}
+		if !slices.ContainsFunc(slices.Concat(spec.Containers, spec.InitContainers), func(c corev1.Container) bool {
+			is, err := environments.ParseImage(c.Image)
+			return err == nil && is.Same(want)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// assess judges a workload without Rollout by its own readiness.
+func assess(wanted v1alpha1.PromotedWorkload, is state, pods []corev1.Pod) environments.Workload {
+	workload := environments.Workload{Name: Title(wanted)}
+	switch {
+	case !is.found:
+		workload.State, workload.Message = environments.WorkloadStale, "is not in the cluster"
+	case !carries(is.template.Spec, wanted.Images):
+		workload.State, workload.Message = environments.WorkloadStale, "does not name "+briefly(wanted.Images)+" yet"
+	case is.settled:
+		workload.State, workload.Message = environments.WorkloadReady, is.progress
+	case is.failure != "":
+		workload.State, workload.Message = environments.WorkloadFailed, is.failure
+	default:
+		workload.State, workload.Message = environments.WorkloadRolling, is.progress
+		if failure := failedPod(pods, wanted.Images); failure != "" {
+			workload.State, workload.Message = environments.WorkloadFailed, failure
+		}
+	}
+	return workload
+}
+
+// hopeless are reasons of waiting containers that waiting does not help.
+var hopeless = []string{
+	"CrashLoopBackOff", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
+	"CreateContainerConfigError", "CreateContainerError", "RunContainerError",
+}
+
+// failedPod names a pod of the new images that does not come up.
+func failedPod(pods []corev1.Pod, wanted []string) string {
+	for _, pod := range pods {
+		if !pod.DeletionTimestamp.IsZero() || !carries(pod.Spec, wanted) {
+			continue
+		}
+		for _, container := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+			if waiting := container.State.Waiting; waiting != nil && slices.Contains(hopeless, waiting.Reason) {
+				return fmt.Sprintf("pod %s, container %s: %s: %s%s", pod.Name, container.Name, waiting.Reason, status.OneLine(waiting.Message, maxDetail), lastExit(container))
+			}
+		}
+	}
+	return ""
+}
+
+// lastExit says how a container ended before.
+func lastExit(container corev1.ContainerStatus) string {
+	ended := container.LastTerminationState.Terminated
+	if ended == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (last: %s, exit code %d)", ended.Reason, ended.ExitCode)
+}
+
+// assessRollout judges a workload by its Rollout.
+func assessRollout(wanted v1alpha1.PromotedWorkload, is state, rollout *v1alpha1.Rollout) environments.Workload {
+	status := rollout.Status
+	workload := environments.Workload{
+		Name:    Title(wanted),
+		State:   environments.WorkloadRolling,
+		Message: fmt.Sprintf("Rollout %s is %s: %s", rollout.Name, status.Phase, status.Message),
+	}
+	if !is.found || !carries(is.template.Spec, wanted.Images) {
+		workload.State = environments.WorkloadStale
+		workload.Message = "does not name " + briefly(wanted.Images) + " yet"
+		return workload
+	}
+	workload.Stopped = status.ClockStopped != "" || status.Phase == v1alpha1.RolloutPaused
+	if hasImages(status.Canary, wanted.Images) || hasImages(status.Stable, wanted.Images) {
+		workload.Evidence = status.Evidence
+	}
+	switch status.Phase {
+	case v1alpha1.RolloutRollingBack, v1alpha1.RolloutRolledBack:
+		// Without a failure the trial was only withdrawn: for a newer template, or
+		// because a person resumed the workload.
+		if status.Failure != "" && hasImages(status.Canary, wanted.Images) {
+			workload.State = environments.WorkloadFailed
+			workload.Message = fmt.Sprintf("Rollout %s rolled back: %s", rollout.Name, status.Failure)
+		}
+	case v1alpha1.RolloutBaking:
+		if hasImages(status.Stable, wanted.Images) || hasImages(status.Canary, wanted.Images) {
+			workload.State = environments.WorkloadBaking
+		}
+	case v1alpha1.RolloutHealthy:
+		if hasImages(status.Stable, wanted.Images) && is.settled {
+			workload.State = environments.WorkloadReady
+		}
+	default:
+	}
+	return workload
+}
+
+// hasImages says whether a revision runs all the images.
+func hasImages(revision *v1alpha1.Revision, wanted []string) bool {
+	if revision == nil {
+		return false
+	}
+	spec := corev1.PodSpec{}
+	for _, image := range revision.Images {
+		spec.Containers = append(spec.Containers, corev1.Container{Image: image})
+	}
+	return carries(spec, wanted)
+}

@@ -1,0 +1,63 @@
+package live
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// state is a workload as the cluster has it.
+type state struct {
+	found    bool
+	template corev1.PodTemplateSpec
+	selector *metav1.LabelSelector
+	// settled says that every pod runs the template and is ready.
+	settled bool
+	// progress in words.
+	progress string
+	// failure that the workload's own controller reports.
+	failure string
+}
+
+func ofDeployment(d *appsv1.Deployment) state {
+	want, status := replicas(d.Spec.Replicas), d.Status
+	is := state{found: true, template: d.Spec.Template, selector: d.Spec.Selector}
+	is.settled = status.ObservedGeneration >= d.Generation && status.UpdatedReplicas == want &&
+		status.AvailableReplicas == want && status.Replicas == want
+	is.progress = fmt.Sprintf("%d of %d pods updated, %d available", status.UpdatedReplicas, want, status.AvailableReplicas)
+	for _, condition := range status.Conditions {
+		if condition.Type == appsv1.DeploymentProgressing && condition.Reason == "ProgressDeadlineExceeded" && status.ObservedGeneration >= d.Generation {
+			is.failure = "ProgressDeadlineExceeded: " + condition.Message
+		}
+	}
+	if d.Spec.Paused && !is.settled {
+		is.progress += "; the Deployment is paused"
+	}
+	return is
+}
+
+func ofStatefulSet(s *appsv1.StatefulSet) state {
+	want, status := replicas(s.Spec.Replicas), s.Status
+	is := state{found: true, template: s.Spec.Template, selector: s.Spec.Selector}
+	is.settled = status.ObservedGeneration >= s.Generation && status.UpdatedReplicas == want && status.ReadyReplicas == want &&
+		(want == 0 || status.CurrentRevision == status.UpdateRevision)
+	is.progress = fmt.Sprintf("%d of %d pods updated, %d ready", status.UpdatedReplicas, want, status.ReadyReplicas)
+	return is
+}
+
+func ofDaemonSet(d *appsv1.DaemonSet) state {
+	want, status := d.Status.DesiredNumberScheduled, d.Status
+	is := state{found: true, template: d.Spec.Template, selector: d.Spec.Selector}
+	is.settled = status.ObservedGeneration >= d.Generation && status.UpdatedNumberScheduled == want && status.NumberAvailable == want
+	is.progress = fmt.Sprintf("%d of %d pods updated, %d available", status.UpdatedNumberScheduled, want, status.NumberAvailable)
+	return is
+}
+
+func replicas(n *int32) int32 {
+	if n == nil {
+		return 1
+	}
+	return *n
+}
