@@ -26,6 +26,7 @@ func (f *controllerFlags) analyst(mgr ctrl.Manager, secrets access.Secrets) (*an
 	return &analysisrun.Analyst{
 		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Prober: pods{prober},
 		Sources: &sources{secrets: secrets, fallback: f.prometheus},
+		Inspect: inspector(prober),
 		Gate:    newGates(secrets),
 	}, nil
 }

@@ -39,6 +39,7 @@ import (
 // flags of the controller.
 type controllerFlags struct {
 	metricsAddress, hooksAddress string
+	admissionAddress             string
 	cacheDir                     string
 	embedded                     string
 	webhookSecrets               string
@@ -62,6 +63,7 @@ func controllerCommand() *cobra.Command {
 	set := cmd.Flags()
 	set.StringVar(&f.metricsAddress, "metrics-address", ":8080", "where /metrics, /healthz and /readyz are served")
 	set.StringVar(&f.hooksAddress, "hooks-address", ":9292", "where webhooks are received, under /hooks/")
+	set.StringVar(&f.admissionAddress, "admission-address", ":9443", "where the API server asks whether Rollouts and templates are right; empty switches that off")
 	set.StringVar(&f.cacheDir, "cache-dir", "/var/cache/serin", "where Git stores are kept; it may be emptied at any time")
 	set.StringVar(&f.embedded, "embedded", "", "a file that configures the embedded Git server, registry and sync")
 	set.StringVar(&f.webhookSecrets, "webhook-secret-file", "", "a file with the secrets that webhooks are accepted with, one a line; without it none are")
@@ -121,6 +123,9 @@ func (f *controllerFlags) run(ctx context.Context) error {
 	}
 	if err := f.addControllers(ctx, mgr, repositories, h); err != nil {
 		return err
+	}
+	if err := f.addAdmission(mgr); err != nil {
+		return fmt.Errorf("admission: %w", err)
 	}
 	return errors.Join(mgr.Start(ctx), repositories.Close())
 }

@@ -81,6 +81,9 @@ type Analyst struct {
 	Sources Sources
 	// Gate asks what webhook checks name.
 	Gate Gate
+	// Inspect refuses queries before a trial begins; where it is nil, the source
+	// does at the first look.
+	Inspect checks.Inspect
 
 	mu     sync.Mutex
 	trials map[types.NamespacedName]*record

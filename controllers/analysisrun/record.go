@@ -126,20 +126,23 @@ func belongs(run *v1alpha1.AnalysisRun, ro *v1alpha1.Rollout) bool {
 // create makes the AnalysisRun of a trial, and deletes the oldest ones.
 func (a *Analyst) create(ctx context.Context, trial rollout.Trial, name string) (*v1alpha1.AnalysisRun, error) {
 	ro := trial.Rollout
-	resolved, err := checks.Resolve(ro, a.template(ctx, ro.Namespace))
+	template := Templates(ctx, a.Client, ro.Namespace)
+	resolved, err := checks.Resolve(ro, template)
 	if err != nil {
 		return nil, err
 	}
-	alpha := ro.Spec.Analysis.Alpha
-	if alpha == "" {
-		alpha = "0.01"
+	// What is wrong is mended before there is a record that repeats it.
+	if a.Inspect != nil {
+		if err := Verify(ro, template, a.Inspect); err != nil {
+			return nil, err
+		}
 	}
 	run := &v1alpha1.AnalysisRun{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: ro.Namespace, Name: name, Labels: map[string]string{v1alpha1.LabelRollout: ro.Name},
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(ro, v1alpha1.GroupVersion.WithKind("Rollout"))},
 		},
-		Spec: v1alpha1.AnalysisRunSpec{Rollout: ro.Name, Trial: ro.Status.Trial, Alpha: alpha, Checks: resolved},
+		Spec: v1alpha1.AnalysisRunSpec{Rollout: ro.Name, Trial: ro.Status.Trial, Alpha: alphaOf(ro), Checks: resolved},
 	}
 	if ro.Status.Stable != nil {
 		run.Spec.Stable = *ro.Status.Stable
@@ -154,20 +157,6 @@ func (a *Analyst) create(ctx context.Context, trial rollout.Trial, name string) 
 		log.FromContext(ctx).Error(err, "old AnalysisRuns are not deleted")
 	}
 	return run, nil
-}
-
-// template reads the templates that a Rollout of a namespace refers to.
-func (a *Analyst) template(ctx context.Context, namespace string) checks.Template {
-	return func(ref v1alpha1.TemplateReference) (v1alpha1.AnalysisTemplateSpec, error) {
-		if ref.Kind == v1alpha1.KindClusterAnalysisTemplate {
-			var template v1alpha1.ClusterAnalysisTemplate
-			err := a.Client.Get(ctx, client.ObjectKey{Name: ref.Name}, &template)
-			return template.Spec, err
-		}
-		var template v1alpha1.AnalysisTemplate
-		err := a.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, &template)
-		return template.Spec, err
-	}
 }
 
 // prune deletes the AnalysisRuns beyond those that are kept, the oldest first.
