@@ -43,9 +43,22 @@ func share(arm string, c Counts) string {
 // noun says what happened to a failed request.
 func (c Check) noun() string {
 	if c.Latency != nil {
-		return "took over " + strconv.FormatFloat(c.Latency.Bound, 'g', 4, 64) + " s"
+		return "took over " + strconv.FormatFloat(c.Latency.Bound, 'g', 4, 64) + unit(c.Latency.Histogram)
 	}
 	return "failed"
+}
+
+// unit is that of a histogram, as its name ends in it
+// (https://prometheus.io/docs/practices/naming/); none where it does not.
+func unit(histogram string) string {
+	name, _, _ := strings.Cut(histogram, "{")
+	switch name = strings.TrimSuffix(strings.TrimSpace(name), "_bucket"); {
+	case strings.HasSuffix(name, "_milliseconds"):
+		return " ms"
+	case strings.HasSuffix(name, "_seconds"):
+		return " s"
+	}
+	return ""
 }
 
 // odds writes e^logE to one as "1 in 10^6" or "1 in 250".
