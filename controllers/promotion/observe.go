@@ -177,7 +177,7 @@ func (r *Reconciler) workloads(ctx context.Context, s *scope) ([]environments.Wo
 	if err := r.live().Check(ctx, s.pipeline.Namespace, s.workloads); err != nil {
 		return nil, s.trouble("watch the workloads", err)
 	}
-	found, err := r.live().Workloads(ctx, s.workloads)
+	found, err := r.live().Workloads(ctx, s.workloads, s.promotion.CreationTimestamp)
 	if err != nil {
 		return nil, &trouble.Trouble{Reason: "ClusterUnreadable", Message: err.Error(), Err: err}
 	}

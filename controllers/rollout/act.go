@@ -55,7 +55,7 @@ func (r *Reconciler) act(ctx context.Context, s *scene, a rollout.Action) error 
 	case rollout.Forget:
 		return r.patchWorkload(ctx, s, unmark)
 	case rollout.LetGo:
-		return r.letGo(ctx, s)
+		return r.letGo(ctx, s.rollout)
 	}
 	return fmt.Errorf("rollout %s/%s: the plan has an action %q that is not known", s.rollout.Namespace, s.rollout.Name, a.Do)
 }
@@ -195,11 +195,11 @@ func (r *Reconciler) deleteCanary(ctx context.Context, s *scene, how metav1.Dele
 	return nil
 }
 
-func (r *Reconciler) letGo(ctx context.Context, s *scene) error {
-	if !controllerutil.ContainsFinalizer(s.rollout, v1alpha1.Finalizer) {
+func (r *Reconciler) letGo(ctx context.Context, ro *v1alpha1.Rollout) error {
+	if !controllerutil.ContainsFinalizer(ro, v1alpha1.Finalizer) {
 		return nil
 	}
-	next := s.rollout.DeepCopy()
+	next := ro.DeepCopy()
 	controllerutil.RemoveFinalizer(next, v1alpha1.Finalizer)
-	return r.patch(ctx, s.rollout, next)
+	return r.patch(ctx, ro, next)
 }

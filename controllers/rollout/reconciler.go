@@ -19,6 +19,7 @@ import (
 
 	"github.com/serin-gitops/serin/analysis"
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/internal/rivals"
 	"github.com/serin-gitops/serin/controllers/internal/status"
 	"github.com/serin-gitops/serin/environments/rollout"
 	"github.com/serin-gitops/serin/traffic"
@@ -93,6 +94,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // reconcile is one turn: observe, judge, decide, report, act. The status is
 // written before the mutation that it announces.
 func (r *Reconciler) reconcile(ctx context.Context, ro *v1alpha1.Rollout) (ctrl.Result, error) {
+	if behind, err := r.standBehind(ctx, ro); err != nil || behind {
+		return ctrl.Result{}, err
+	}
 	if adopted, err := r.adopt(ctx, ro); err != nil || adopted {
 		return ctrl.Result{}, err
 	}
@@ -145,11 +149,43 @@ func (r *Reconciler) refuse(ctx context.Context, ro *v1alpha1.Rollout) (bool, er
 	default:
 		return false, nil
 	}
+	_, err := r.stall(ctx, ro, reason, message)
+	return true, err
+}
+
+// workloadTaken is the reason of a Rollout whose workload has another one.
+const workloadTaken = "WorkloadTaken"
+
+// standBehind stalls a Rollout while an older one takes care of its workload; it
+// touches nothing of it, also where it is deleted. The end of the older one wakes
+// it.
+func (r *Reconciler) standBehind(ctx context.Context, ro *v1alpha1.Rollout) (bool, error) {
+	var list v1alpha1.RolloutList
+	if err := r.List(ctx, &list, client.InNamespace(ro.Namespace), client.MatchingFields{workloadIndex: ro.Spec.WorkloadRef.Name}); err != nil {
+		return false, fmt.Errorf("list the Rollouts of %s %s: %w", ro.Spec.WorkloadRef.Kind, ro.Spec.WorkloadRef.Name, err)
+	}
+	leader := rivals.Leader(list.Items, ro.Spec.WorkloadRef)
+	if leader == nil || leader.UID == ro.UID {
+		return false, nil
+	}
+	if ro.DeletionTimestamp != nil {
+		return true, r.letGo(ctx, ro)
+	}
+	message := fmt.Sprintf("the older Rollout %s takes care of %s %s already: delete one of the two, or name another workload here",
+		leader.Name, ro.Spec.WorkloadRef.Kind, ro.Spec.WorkloadRef.Name)
+	changed, err := r.stall(ctx, ro, workloadTaken, message)
+	if changed {
+		status.Event(r.Recorder, ro, status.Warning, workloadTaken, message)
+	}
+	return true, err
+}
+
+// stall says that nothing is done before somebody changes something.
+func (r *Reconciler) stall(ctx context.Context, ro *v1alpha1.Rollout, reason, message string) (bool, error) {
 	next := ro.DeepCopy()
 	next.Status.ObservedGeneration, next.Status.Message = ro.Generation, message
 	status.Stalled(&next.Status.Conditions, ro.Generation, reason, message)
-	_, err := status.Patch(ctx, r.Client, ro, next)
-	return true, err
+	return status.Patch(ctx, r.Client, ro, next)
 }
 
 // blind shows that the rollout cannot be observed.

@@ -9,9 +9,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
@@ -55,6 +58,10 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 	b := ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.Rollout{}).Named("rollout").
 		WithOptions(controller.Options{MaxConcurrentReconciles: max(options.Concurrency, 1)}).
 		Owns(&corev1.Service{}).
+		Watches(&v1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(r.ofRival), builder.WithPredicates(predicate.Funcs{
+			CreateFunc: func(event.CreateEvent) bool { return false },
+			UpdateFunc: func(event.UpdateEvent) bool { return false },
+		})).
 		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(r.ofDeployment)).
 		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(r.ofReplicaSet)).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.ofPod))
@@ -74,6 +81,15 @@ func indexed(value func(*v1alpha1.Rollout) string) client.IndexerFunc {
 		}
 		return []string{value(ro)}
 	}
+}
+
+// ofRival wakes the other Rollouts of a workload once one of them is gone.
+func (r *Reconciler) ofRival(ctx context.Context, object client.Object) []reconcile.Request {
+	ro, ok := object.(*v1alpha1.Rollout)
+	if !ok {
+		return nil
+	}
+	return r.requests(ctx, ro.Namespace, workloadIndex, ro.Spec.WorkloadRef.Name)
 }
 
 // ofDeployment wakes the Rollouts of a workload, and the owner of a canary.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/internal/status"
@@ -92,13 +93,17 @@ func lastExit(container corev1.ContainerStatus) string {
 	return fmt.Sprintf(" (last: %s, exit code %d)", ended.Reason, ended.ExitCode)
 }
 
-// assessRollout judges a workload by its Rollout.
-func assessRollout(wanted v1alpha1.PromotedWorkload, is state, rollout *v1alpha1.Rollout) environments.Workload {
+// assessRollout judges a workload by its Rollout, for a Promotion that was created
+// at the time given.
+func assessRollout(wanted v1alpha1.PromotedWorkload, is state, rollout *v1alpha1.Rollout, created metav1.Time) environments.Workload {
 	status := rollout.Status
 	workload := environments.Workload{
 		Name:    Title(wanted),
 		State:   environments.WorkloadRolling,
 		Message: fmt.Sprintf("Rollout %s is %s: %s", rollout.Name, status.Phase, status.Message),
+	}
+	if is.found && returned(wanted, status, created) {
+		return rolledBack(workload, rollout)
 	}
 	if !is.found || !carries(is.template.Spec, wanted.Images) {
 		workload.State = environments.WorkloadStale
@@ -114,8 +119,7 @@ func assessRollout(wanted v1alpha1.PromotedWorkload, is state, rollout *v1alpha1
 		// Without a failure the trial was only withdrawn: for a newer template, or
 		// because a person resumed the workload.
 		if status.Failure != "" && hasImages(status.Canary, wanted.Images) {
-			workload.State = environments.WorkloadFailed
-			workload.Message = fmt.Sprintf("Rollout %s rolled back: %s", rollout.Name, status.Failure)
+			return rolledBack(workload, rollout)
 		}
 	case v1alpha1.RolloutBaking:
 		if hasImages(status.Stable, wanted.Images) || hasImages(status.Canary, wanted.Images) {
@@ -127,6 +131,22 @@ func assessRollout(wanted v1alpha1.PromotedWorkload, is state, rollout *v1alpha1
 		}
 	default:
 	}
+	return workload
+}
+
+// returned says that the images failed in a trial that this Promotion led to. A
+// failure after the workload had rolled gives it the template of stable again, so
+// that it does not name them any more, and a moment later its Rollout is Healthy
+// on stable: it is no workload that Git has not reached yet.
+func returned(wanted v1alpha1.PromotedWorkload, status v1alpha1.RolloutStatus, created metav1.Time) bool {
+	ours := status.TrialStarted != nil && !status.TrialStarted.Before(&created)
+	return status.Failure != "" && ours && hasImages(status.Canary, wanted.Images) && !hasImages(status.Stable, wanted.Images)
+}
+
+func rolledBack(workload environments.Workload, rollout *v1alpha1.Rollout) environments.Workload {
+	workload.Evidence = rollout.Status.Evidence
+	workload.State = environments.WorkloadFailed
+	workload.Message = fmt.Sprintf("Rollout %s rolled back: %s", rollout.Name, rollout.Status.Failure)
 	return workload
 }
 

@@ -78,6 +78,9 @@ func TestAssessRollout(t *testing.T) {
 	oldRevision := &v1alpha1.Revision{Images: []string{"registry.test/app:v1"}}
 	newRevision := &v1alpha1.Revision{Images: []string{wanted.Images[0]}}
 	settled := deployment(wanted.Images[0], func(*appsv1.Deployment) {})
+	previous := deployment("registry.test/app:v1", func(*appsv1.Deployment) {})
+	created := metav1.Unix(1_700_000_000, 0)
+	now, before := metav1.Unix(1_700_000_000, 0), metav1.Unix(1_699_999_999, 0)
 	held := deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Status.UpdatedReplicas = 0 })
 	for _, c := range []struct {
 		name    string
@@ -94,11 +97,15 @@ func TestAssessRollout(t *testing.T) {
 		{"failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRollingBack, Failure: "errors", Stable: oldRevision, Canary: newRevision}, environments.WorkloadFailed, false},
 		{"withdrawn", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Stable: oldRevision, Canary: newRevision}, environments.WorkloadRolling, false},
 		{"an earlier canary failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Failure: "errors", Stable: oldRevision, Canary: oldRevision}, environments.WorkloadRolling, false},
+		{"returned from its bake", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRollingBack, Failure: "errors", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, environments.WorkloadFailed, false},
+		{"returned, and at rest again", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Failure: "errors", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, environments.WorkloadFailed, false},
+		{"failed for a Promotion before", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Failure: "errors", TrialStarted: &before, Stable: oldRevision, Canary: newRevision}, environments.WorkloadStale, false},
+		{"came to no verdict", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Unfinished: "its deadline", ClockStopped: "Waiting", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, environments.WorkloadRolling, true},
 		{"baking", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutBaking, Stable: newRevision}, environments.WorkloadBaking, false},
 		{"healthy", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: newRevision}, environments.WorkloadReady, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := assessRollout(wanted, c.is, &v1alpha1.Rollout{Status: c.status})
+			got := assessRollout(wanted, c.is, &v1alpha1.Rollout{Status: c.status}, created)
 			if got.State != c.state || got.Stopped != c.stopped {
 				t.Errorf("%s, stopped %t; want %s, %t", got.State, got.Stopped, c.state, c.stopped)
 			}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/access"
+	"github.com/serin-gitops/serin/controllers/internal/rivals"
 	"github.com/serin-gitops/serin/environments"
 )
 
@@ -52,11 +53,12 @@ func (c Cluster) Check(ctx context.Context, from string, workloads []v1alpha1.Pr
 
 func (c Cluster) grants() access.Grants { return access.Grants{Reader: c.Uncached} }
 
-// Workloads looks at workloads that should run images.
-func (c Cluster) Workloads(ctx context.Context, wanted []v1alpha1.PromotedWorkload) ([]environments.Workload, error) {
+// Workloads looks at workloads that should run images, for a Promotion that was
+// created at the time given.
+func (c Cluster) Workloads(ctx context.Context, wanted []v1alpha1.PromotedWorkload, created metav1.Time) ([]environments.Workload, error) {
 	found := make([]environments.Workload, 0, len(wanted))
 	for _, one := range wanted {
-		workload, err := c.workload(ctx, one)
+		workload, err := c.workload(ctx, one, created)
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +68,7 @@ func (c Cluster) Workloads(ctx context.Context, wanted []v1alpha1.PromotedWorklo
 }
 
 // workload looks at one.
-func (c Cluster) workload(ctx context.Context, wanted v1alpha1.PromotedWorkload) (environments.Workload, error) {
+func (c Cluster) workload(ctx context.Context, wanted v1alpha1.PromotedWorkload, created metav1.Time) (environments.Workload, error) {
 	is, err := c.read(ctx, wanted)
 	if err != nil {
 		return environments.Workload{}, fmt.Errorf("read %s: %w", Title(wanted), err)
@@ -75,13 +77,11 @@ func (c Cluster) workload(ctx context.Context, wanted v1alpha1.PromotedWorkload)
 	if err := c.Client.List(ctx, &rollouts, client.InNamespace(wanted.Namespace)); err != nil {
 		return environments.Workload{}, fmt.Errorf("list Rollouts in %s: %w", wanted.Namespace, err)
 	}
-	at := slices.IndexFunc(rollouts.Items, func(ro v1alpha1.Rollout) bool {
-		// Rollouts of other kinds are refused by their controller: such a workload
-		// rolls by itself, and is judged by its own readiness.
-		return wanted.Kind == "Deployment" && ro.Spec.WorkloadRef.Kind == wanted.Kind && ro.Spec.WorkloadRef.Name == wanted.Name
-	})
-	if at >= 0 {
-		return assessRollout(wanted, is, &rollouts.Items[at]), nil
+	leader := rivals.Leader(rollouts.Items, v1alpha1.WorkloadReference{Kind: wanted.Kind, Name: wanted.Name})
+	// Rollouts of other kinds are refused by their controller: such a workload
+	// rolls by itself, and is judged by its own readiness.
+	if leader != nil && wanted.Kind == "Deployment" {
+		return assessRollout(wanted, is, leader, created), nil
 	}
 	pods, err := c.pods(ctx, wanted, is)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command app is the workload of the tests: it runs until it is told to end, or
-// crashes where MODE says so.
+// Command app is the workload of the tests: it runs until it is told to end. It
+// crashes, or uses memory and a fifth of a processor, where MODE says so.
 package main
 
 import (
@@ -16,9 +16,25 @@ func main() {
 	if os.Getenv("MODE") == "crash" {
 		crash = time.After(time.Second)
 	}
+	if os.Getenv("MODE") == "hungry" {
+		go eat()
+	}
 	select {
 	case <-end:
 	case <-crash:
 		os.Exit(1)
+	}
+}
+
+// eat holds 64 MiB and works for 20 of each 100 ms.
+func eat() {
+	held := make([]byte, 64<<20)
+	for round := byte(1); ; round++ {
+		for began := time.Now(); time.Since(began) < 20*time.Millisecond; {
+			for i := 0; i < len(held); i += 4096 {
+				held[i] = round
+			}
+		}
+		time.Sleep(80 * time.Millisecond)
 	}
 }
