@@ -53,6 +53,8 @@ const (
 	// DefaultFailing of the last DefaultOf looks failed.
 	DefaultFailing = 3
 	DefaultOf      = 5
+	// MaxProbeTimeout is the most that one request to a pod may take.
+	MaxProbeTimeout = 10 * time.Second
 	// DefaultUnreadyLimit is how long a canary pod may stay unready.
 	DefaultUnreadyLimit = workload.DefaultUnreadyLimit
 	// DefaultInterval is the length of a window and the pause between looks.

@@ -3,6 +3,7 @@ package analysis
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Validate says what is wrong with an analysis, naming check, field and value.
@@ -65,9 +66,9 @@ func (c Check) validateKind() error {
 			return errors.New("threshold has neither min nor max; set at least one")
 		}
 	case KindHTTP:
-		return validatePort("http", c.HTTP.Port)
+		return errors.Join(validatePort("http", c.HTTP.Port), validateTimeout("http", c.HTTP.Timeout))
 	case KindPeers:
-		return errors.Join(validatePort("peers", c.Peers.Port), c.Peers.validate())
+		return errors.Join(validatePort("peers", c.Peers.Port), validateTimeout("peers", c.Peers.Timeout), c.Peers.validate())
 	case KindResources:
 		return c.Resources.Validate()
 	case KindWebhook:
@@ -109,6 +110,13 @@ func (p Peers) validate() error {
 	}
 	if (p.MustInclude != "" || p.SeenFromOtherSide) && p.Self == nil {
 		return errors.New("peers.self is needed by mustInclude and seenFromOtherSide; say how a pod is asked who it is")
+	}
+	return nil
+}
+
+func validateTimeout(field string, timeout time.Duration) error {
+	if timeout < 0 || timeout > MaxProbeTimeout {
+		return fmt.Errorf("%s.timeout is %s; it must be at most %s", field, timeout, MaxProbeTimeout)
 	}
 	return nil
 }

@@ -3,8 +3,10 @@ package probe
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/google/cel-go/cel"
@@ -27,7 +29,7 @@ type response struct {
 	body    []byte
 }
 
-// expressions compiles CEL once and keeps the programs.
+// expressions compiles CEL, as its specification has it, once and keeps the programs.
 type expressions struct {
 	mu       sync.Mutex
 	env      *cel.Env
@@ -41,7 +43,9 @@ func newExpressions() (*expressions, error) {
 		cel.Variable("body", cel.StringType),
 		cel.Variable("json", cel.DynType),
 		cel.CrossTypeNumericComparisons(true),
-		ext.Strings(), ext.Lists(), ext.Sets(),
+		// No more of the extensions: what they take is counted only when they are
+		// done, and replace, range and sets can take all memory or hours before.
+		ext.Lists(ext.ListsVersion(0)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("set up CEL: %w", err)
@@ -87,16 +91,36 @@ func evaluate[T any](ctx context.Context, p cel.Program, r response) (T, error) 
 	}
 	out, _, err := p.ContextEval(ctx, input)
 	if err != nil {
-		if jsonErr != nil {
-			return zero, fmt.Errorf("the body is not JSON: %w", jsonErr)
-		}
-		return zero, err
+		return zero, failure(err, jsonErr != nil)
 	}
 	native, err := out.ConvertToNative(reflect.TypeFor[T]())
 	if err != nil {
 		return zero, fmt.Errorf("the expression yields %s, want %s", out.Type().TypeName(), reflect.TypeFor[T]())
 	}
 	return native.(T), nil
+}
+
+// failure says what kind of error an evaluation ended with. The error itself may
+// quote the answer, which is not for messages.
+func failure(err error, noJSON bool) error {
+	text := err.Error()
+	switch {
+	case noJSON && strings.Contains(text, "no such attribute"):
+		return errors.New("the body is not JSON")
+	case strings.Contains(text, "cost limit"):
+		return fmt.Errorf("it takes more than %d units of cost, the limit", costLimit)
+	case strings.Contains(text, "interrupted"):
+		return errors.New("it took longer than the look may")
+	case strings.Contains(text, "no such key"):
+		return errors.New("no such key: guard it with has()")
+	case strings.Contains(text, "no such overload"):
+		return errors.New("a value is of another type than the expression wants")
+	case strings.Contains(text, "index out of bounds"):
+		return errors.New("index out of bounds")
+	case strings.Contains(text, "regex"):
+		return errors.New("a regular expression cannot be parsed")
+	}
+	return errors.New("it fails on this answer")
 }
 
 func badExpression(expression string, err error) error {

@@ -40,18 +40,20 @@ type node struct {
 
 // peers asks the canary's pods for their peers, and stable's and the required
 // pods as far as the check compares with them.
-func (p *Prober) peers(ctx context.Context, check analysis.Peers, pods Pods) ([]analysis.ProbeResult, error) {
+func (p *Prober) peers(ctx, patient context.Context, check analysis.Peers, pods Pods) ([]analysis.ProbeResult, error) {
 	programs, err := p.peerPrograms(check)
 	if err != nil {
 		return nil, err
 	}
-	canary := each(pods.Canary, func(pod Pod) node { return p.node(ctx, check, programs, pod, true, check.SeenFromOtherSide) })
+	canary := each(patient, pods.Canary, func(pod Pod) node {
+		return p.node(ctx, check, programs, pod, true, check.SeenFromOtherSide)
+	})
 	var others neighbourhood
 	if check.MinShareOfStable > 0 {
-		others.stable = answered(each(pods.Stable, func(pod Pod) node { return p.node(ctx, check, programs, pod, true, false) }))
+		others.stable = answered(each(patient, pods.Stable, func(pod Pod) node { return p.node(ctx, check, programs, pod, true, false) }))
 	}
 	if check.MustInclude != "" || check.SeenFromOtherSide {
-		others.required = answered(each(pods.Required, func(pod Pod) node {
+		others.required = answered(each(patient, pods.Required, func(pod Pod) node {
 			return p.node(ctx, check, programs, pod, check.SeenFromOtherSide, true)
 		}))
 		if len(others.required) == 0 {
@@ -60,7 +62,7 @@ func (p *Prober) peers(ctx context.Context, check analysis.Peers, pods Pods) ([]
 		}
 	}
 	results := make([]analysis.ProbeResult, 0, len(canary))
-	for _, n := range canary {
+	for _, n := range slices.DeleteFunc(canary, notAsked) {
 		results = append(results, others.assess(check, n))
 	}
 	return results, nil
@@ -193,5 +195,8 @@ func (h neighbourhood) median() (float64, bool) {
 
 // answered keeps the nodes that could be asked.
 func answered(nodes []node) []node {
-	return slices.DeleteFunc(nodes, func(n node) bool { return n.err != nil })
+	return slices.DeleteFunc(nodes, func(n node) bool { return n.err != nil || notAsked(n) })
 }
+
+// notAsked tells the pods that a look did not come to.
+func notAsked(n node) bool { return n.pod.Name == "" }

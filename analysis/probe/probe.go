@@ -25,10 +25,16 @@ import (
 const (
 	// DefaultTimeout bounds one request.
 	DefaultTimeout = 5 * time.Second
+	// MaxTimeout is the most that a check may set: what a look waits for keeps
+	// other Rollouts waiting.
+	MaxTimeout = analysis.MaxProbeTimeout
+	// patience is how long a look goes on to ask further pods. Those that it did
+	// not come to are not in the observation.
+	patience = 15 * time.Second
 	// maxBody bounds what is read of one answer.
 	maxBody = 1 << 20
 	// parallel bounds the requests of one look that run at once.
-	parallel = 16
+	parallel = 32
 )
 
 // Pod is where a pod can be asked.
@@ -95,17 +101,20 @@ func (p *Prober) Check(check analysis.Check) error {
 // observation at now. Its messages hold no part of an answer's body.
 func (p *Prober) Look(ctx context.Context, check analysis.Check, pods Pods, now time.Time) analysis.Observation {
 	o := analysis.Observation{Check: check.Name, Window: analysis.Window{Start: now, End: now}}
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var err error
 	switch {
 	case len(pods.Canary) == 0:
 		err = &analysis.Absence{Kind: analysis.NoData, Message: "there is no canary pod to ask"}
 	case check.HTTP != nil:
-		o.Probes, err = p.http(ctx, *check.HTTP, append(slices.Clone(pods.Canary), pods.Services...))
+		o.Probes, err = p.http(ctx, patient, *check.HTTP, append(slices.Clone(pods.Canary), pods.Services...))
 		for i := len(pods.Canary); i < len(o.Probes); i++ {
 			o.Probes[i].Service = true
 		}
+		o.Probes = slices.DeleteFunc(o.Probes, func(r analysis.ProbeResult) bool { return r.Pod == "" })
 	case check.Peers != nil:
-		o.Probes, err = p.peers(ctx, *check.Peers, pods)
+		o.Probes, err = p.peers(ctx, patient, *check.Peers, pods)
 	default:
 		err = &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("kind %s is not asked of pods", check.Kind)}
 	}
@@ -122,13 +131,14 @@ func (p *Prober) Look(ctx context.Context, check analysis.Check, pods Pods, now 
 	return o
 }
 
-func (p *Prober) http(ctx context.Context, check analysis.HTTP, pods []Pod) ([]analysis.ProbeResult, error) {
+// http asks pods until patient is done; those left have an empty result.
+func (p *Prober) http(ctx, patient context.Context, check analysis.HTTP, pods []Pod) ([]analysis.ProbeResult, error) {
 	program, err := p.expressions.compile(expressionOf(check), cel.BoolType)
 	if err != nil {
 		return nil, err
 	}
 	at := endpoint{scheme: check.Scheme, port: check.Port, path: check.Path, host: check.Host, timeout: check.Timeout}
-	return each(pods, func(pod Pod) analysis.ProbeResult {
+	return each(patient, pods, func(pod Pod) analysis.ProbeResult {
 		r, err := p.ask(ctx, at, pod)
 		if err != nil {
 			return analysis.ProbeResult{Pod: pod.Name, Message: err.Error()}
@@ -148,14 +158,17 @@ func (p *Prober) http(ctx context.Context, check analysis.HTTP, pods []Pod) ([]a
 	}), nil
 }
 
-// each asks all pods, some at once, and keeps their order.
-func each[T any](pods []Pod, ask func(Pod) T) []T {
+// each asks pods, some at once, until patient is done, and keeps their order.
+// The answer of a pod that was not asked is the zero value.
+func each[T any](patient context.Context, pods []Pod, ask func(Pod) T) []T {
 	answers := make([]T, len(pods))
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for i, pod := range pods {
 		group.Go(func() error {
-			answers[i] = ask(pod)
+			if patient.Err() == nil {
+				answers[i] = ask(pod)
+			}
 			return nil
 		})
 	}
@@ -201,6 +214,7 @@ func (p *Prober) ask(ctx context.Context, e endpoint, pod Pod) (response, error)
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
+	timeout = min(timeout, MaxTimeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if pod.IP == "" {
