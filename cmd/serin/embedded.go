@@ -57,6 +57,11 @@ type embeddedRegistry struct {
 	// Users names a YAML file such as that of git: who may push. Everybody who
 	// reaches the registry may pull, as nodes do.
 	Users string `json:"users"`
+	// MaxBytes bounds all blobs together; 4 GiB where it is not given.
+	MaxBytes int64 `json:"maxBytes,omitempty"`
+	// KeepUntagged is how long an image is kept that lost its last tag; 30 days
+	// where it is not given.
+	KeepUntagged metav1.Duration `json:"keepUntagged,omitzero"`
 	// Names that nodes and Pipelines call the registry by, such as
 	// registry.local:5000.
 	Names []string `json:"names"`
@@ -173,7 +178,7 @@ func embedRegistry(mgr manager.Manager, config *embeddedRegistry, h *hub) error 
 		users = append(users, registry.User{Name: u.Name, Password: u.Password, ReadOnly: u.ReadOnly})
 	}
 	server, err := registry.Open(registry.Options{
-		Dir: config.Directory, Users: users, AnonymousRead: true,
+		Dir: config.Directory, Users: users, AnonymousRead: true, MaxBytes: config.MaxBytes, KeepUntagged: config.KeepUntagged.Duration,
 		OnPush: func(repository, _, _ string) {
 			for _, name := range config.Names {
 				h.imagePush(name + "/" + repository)
@@ -181,6 +186,9 @@ func embedRegistry(mgr manager.Manager, config *embeddedRegistry, h *hub) error 
 		},
 	})
 	if err != nil {
+		return err
+	}
+	if err := errors.Join(measureRegistry(server), mgr.Add(collectRegistry(server))); err != nil {
 		return err
 	}
 	return mgr.Add(&httpServer{name: "registry", address: config.Address, handler: pace.Handler(server, pace.Limits{})})

@@ -46,6 +46,8 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, where p
 		return
 	}
 	m := stored{MediaType: req.Header.Get("Content-Type"), Manifest: content}
+	r.collecting.RLock()
+	defer r.collecting.RUnlock()
 	digest, fault := r.checkManifest(where, m)
 	if fault != nil {
 		refuse(w, fault.status, fault.code, fault.message)
@@ -80,6 +82,9 @@ func (r *Registry) keep(put *http.Request, where place, digest string, m stored)
 		return nil, err
 	}
 	if where.name != digest {
+		if err := r.manifests.lost(where.repository, where.name); err != nil {
+			return nil, err
+		}
 		if err := r.manifests.put(where.repository, where.name, m); err != nil {
 			return nil, err
 		}
@@ -153,8 +158,16 @@ func (r *Registry) deleteManifest(w http.ResponseWriter, req *http.Request, wher
 		refuse(w, http.StatusBadRequest, "NAME_INVALID", "a repository is made of lower-case parts such as acme/web")
 		return
 	}
+	r.collecting.RLock()
+	defer r.collecting.RUnlock()
 	r.writing.Lock()
 	defer r.writing.Unlock()
+	if !strings.Contains(where.name, ":") {
+		if err := r.manifests.lost(where.repository, where.name); err != nil {
+			refuse(w, http.StatusInternalServerError, "UNKNOWN", "the tag could not be removed: "+err.Error())
+			return
+		}
+	}
 	names := []string{where.name}
 	if strings.Contains(where.name, ":") {
 		names = append(names, r.tagsOf(where)...)

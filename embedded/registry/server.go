@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 
@@ -33,6 +35,12 @@ type Options struct {
 	AnonymousRead bool
 	// MaxUpload is the largest blob taken, in bytes; 0 is DefaultMaxUpload.
 	MaxUpload int64
+	// MaxBytes bounds all blobs together, in bytes, with those on their way; 0
+	// is DefaultMaxBytes.
+	MaxBytes int64
+	// KeepUntagged is how long Collect keeps a manifest that lost its last tag;
+	// 0 is DefaultKeepUntagged.
+	KeepUntagged time.Duration
 	// OnPush is called after a tag was written, once per push, before the push
 	// is answered: it must not wait. It may be nil.
 	OnPush func(repository, tag, digest string)
@@ -58,12 +66,23 @@ type Registry struct {
 	notifier  *notifier
 	// writing orders manifests in memory and on disk the same way.
 	writing sync.Mutex
+	// collecting is held by Collect, and shared by whatever counts on blobs
+	// that no manifest names yet.
+	collecting sync.RWMutex
+	// used is the bytes of blobs and uploads.
+	used atomic.Int64
 }
 
 // Open reads what is kept under Dir and makes the registry that serves it.
 func Open(options Options) (*Registry, error) {
 	if options.MaxUpload <= 0 {
 		options.MaxUpload = DefaultMaxUpload
+	}
+	if options.MaxBytes <= 0 {
+		options.MaxBytes = DefaultMaxBytes
+	}
+	if options.KeepUntagged <= 0 {
+		options.KeepUntagged = DefaultKeepUntagged
 	}
 	r := &Registry{
 		options:   options,
@@ -90,7 +109,12 @@ func Open(options Options) (*Registry, error) {
 		ggcr.WithReferrersSupport(true),
 		ggcr.Logger(log.New(io.Discard, "", 0)),
 	)
-	r.uploads = newUploads(uploading, r.blobs, options.MaxUpload, r.inner)
+	size, err := sizeOf(r.blobs)
+	if err != nil {
+		return nil, err
+	}
+	r.used.Store(size)
+	r.uploads = newUploads(uploading, r)
 	if err := r.manifests.load(r.inner); err != nil {
 		return nil, err
 	}
@@ -126,6 +150,8 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.putManifest(w, req, where)
 	case where.kind == "manifests" && req.Method == http.MethodDelete:
 		r.deleteManifest(w, req, where)
+	case where.kind == "blobs" && req.Method == http.MethodHead:
+		r.headBlob(w, req, where)
 	case where.kind == "tags" && req.Method == http.MethodGet:
 		r.listTags(w, req)
 	case !reads(req):
@@ -133,6 +159,14 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	default:
 		r.inner.ServeHTTP(w, req)
 	}
+}
+
+// headBlob is what clients ask before they push a blob.
+func (r *Registry) headBlob(w http.ResponseWriter, req *http.Request, where place) {
+	r.collecting.RLock()
+	defer r.collecting.RUnlock()
+	r.wanted(where)
+	r.inner.ServeHTTP(w, req)
 }
 
 // admit lets a request in, or refuses it.

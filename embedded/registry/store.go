@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // stored is a manifest as it lies on disk, one file for each tag and digest.
@@ -29,6 +32,35 @@ func (s manifestStore) path(repository, reference string) string {
 	return filepath.Join(s.dir, url.PathEscape(repository), url.PathEscape(reference))
 }
 
+// draft begins the name of a file that is not whole yet; no reference begins so.
+const draft = ".new-"
+
+// lost notes that a tag is about to leave what it names: from now on that is
+// kept for as long as Options.KeepUntagged says.
+func (s manifestStore) lost(repository, tag string) error {
+	path := s.path(repository, tag)
+	content, err := os.ReadFile(path) //nolint:gosec // below the registry's folder
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var m stored
+	if err := json.Unmarshal(content, &m); err != nil {
+		return err
+	}
+	digest, _, err := v1.SHA256(bytes.NewReader(m.Manifest))
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if err := os.Chtimes(s.path(repository, digest.String()), now, now); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // put writes whole files only: a crash leaves the old one or the new one.
 func (s manifestStore) put(repository, reference string, m stored) error {
 	content, err := json.Marshal(m)
@@ -43,7 +75,7 @@ func (s manifestStore) put(repository, reference string, m stored) error {
 }
 
 func writeWhole(path string, content []byte) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	file, err := os.CreateTemp(filepath.Dir(path), draft+"*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
@@ -77,7 +109,7 @@ func (s manifestStore) load(into http.Handler) error {
 	}
 	waiting := make([]*http.Request, 0, len(files))
 	for _, path := range files {
-		if strings.HasPrefix(filepath.Base(path), ".new-") {
+		if strings.HasPrefix(filepath.Base(path), draft) {
 			if err := os.Remove(path); err != nil {
 				return fmt.Errorf("registry: remove an unfinished manifest: %w", err)
 			}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -27,11 +28,11 @@ const (
 // in memory, one at a time for all clients, and without a limit; it still gets
 // each finished blob, to verify and keep it.
 type uploads struct {
-	dir, blobs string
-	limit      int64
-	inner      http.Handler
-	mu         sync.Mutex
-	open       map[string]*upload
+	dir   string
+	limit int64
+	r     *Registry
+	mu    sync.Mutex
+	open  map[string]*upload
 }
 
 // upload is one blob on its way.
@@ -45,12 +46,15 @@ type upload struct {
 	touched time.Time
 }
 
-func newUploads(dir, blobs string, limit int64, inner http.Handler) *uploads {
-	return &uploads{dir: dir, blobs: blobs, limit: limit, inner: inner, open: map[string]*upload{}}
+func newUploads(dir string, r *Registry) *uploads {
+	return &uploads{dir: dir, limit: r.options.MaxUpload, r: r, open: map[string]*upload{}}
 }
 
 // errTooLarge: the blob is over the limit.
 var errTooLarge = errors.New("the blob is larger than this registry takes")
+
+// errFull: all blobs together are over the limit.
+var errFull = errors.New("the registry is full")
 
 // serve implements the distribution specification's "Pushing Blobs".
 func (u *uploads) serve(w http.ResponseWriter, req *http.Request, where place) {
@@ -94,7 +98,7 @@ func (u *uploads) serve(w http.ResponseWriter, req *http.Request, where place) {
 // request, or a new upload.
 func (u *uploads) begin(w http.ResponseWriter, req *http.Request, where place) {
 	query := req.URL.Query()
-	if hash, err := v1.NewHash(query.Get("mount")); err == nil && blobExists(u.blobs, hash) {
+	if hash, err := v1.NewHash(query.Get("mount")); err == nil && u.mount(hash) {
 		w.Header().Set("Location", "/v2/"+where.repository+"/blobs/"+hash.String())
 		w.Header().Set("Docker-Content-Digest", hash.String())
 		w.WriteHeader(http.StatusCreated)
@@ -114,6 +118,14 @@ func (u *uploads) begin(w http.ResponseWriter, req *http.Request, where place) {
 		return
 	}
 	u.progress(w, where, one, http.StatusAccepted)
+}
+
+// mount says whether a blob is here; if so, it stays for now.
+func (u *uploads) mount(hash v1.Hash) bool {
+	u.r.collecting.RLock()
+	defer u.r.collecting.RUnlock()
+	u.r.wanted(place{name: hash.String()})
+	return blobExists(u.r.blobs, hash)
 }
 
 func (u *uploads) create(repository string) (string, *upload, error) {
@@ -156,6 +168,7 @@ func (u *uploads) drop(id string) {
 func (u *uploads) forget(id string) {
 	if one := u.open[id]; one != nil {
 		_ = os.Remove(one.path)
+		u.r.used.Add(-one.size)
 		delete(u.open, id)
 	}
 }
@@ -169,10 +182,14 @@ func (u *uploads) add(w http.ResponseWriter, req *http.Request, one *upload) boo
 			return false
 		}
 	}
-	err := one.append(req, u.limit)
+	err := one.append(req, u.limit, &u.r.used, u.r.options.MaxBytes)
 	switch {
 	case err == nil:
 		return true
+	case errors.Is(err, errFull):
+		w.Header().Set("Connection", "close")
+		refuse(w, http.StatusInsufficientStorage, "DENIED", fmt.Sprintf("%v: it holds %d of %d bytes; delete tags that nothing needs, "+
+			"or raise registry.maxBytes", errFull, u.r.used.Load(), u.r.options.MaxBytes))
 	case errors.Is(err, errTooLarge):
 		w.Header().Set("Connection", "close")
 		refuse(w, http.StatusRequestEntityTooLarge, "SIZE_INVALID", fmt.Sprintf("%v: %d bytes", errTooLarge, u.limit))
@@ -184,10 +201,13 @@ func (u *uploads) add(w http.ResponseWriter, req *http.Request, one *upload) boo
 
 // append writes the body to the end of the file. After a failure the file is
 // cut back to what was there before, so that the chunk can be sent again.
-func (one *upload) append(req *http.Request, limit int64) (err error) {
-	left := limit - one.size
+func (one *upload) append(req *http.Request, limit int64, used *atomic.Int64, maxBytes int64) (err error) {
+	left, full := limit-one.size, errTooLarge
+	if free := maxBytes - used.Load(); free < left {
+		left, full = max(0, free), errFull
+	}
 	if req.ContentLength > left {
-		return errTooLarge
+		return full
 	}
 	file, err := os.OpenFile(one.path, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -197,15 +217,35 @@ func (one *upload) append(req *http.Request, limit int64) (err error) {
 	if err := errors.Join(file.Truncate(one.size), seek(file, one.size)); err != nil {
 		return err
 	}
-	n, err := io.Copy(file, io.LimitReader(req.Body, left+1))
+	n, err := io.Copy(&counting{file: file, used: used, max: maxBytes}, io.LimitReader(req.Body, left+1))
 	if err == nil && n > left {
-		err = errTooLarge
+		err = full
 	}
 	if err != nil {
-		return err
+		used.Add(-n)
+		return errors.Join(err, file.Truncate(one.size))
 	}
 	one.size += n
 	return nil
+}
+
+// counting counts bytes as they come, so that uploads side by side stay below
+// the limit together.
+type counting struct {
+	file *os.File
+	used *atomic.Int64
+	max  int64
+}
+
+// Write implements io.Writer.
+func (c *counting) Write(p []byte) (int, error) {
+	if c.used.Add(int64(len(p))) > c.max {
+		c.used.Add(-int64(len(p)))
+		return 0, errFull
+	}
+	n, err := c.file.Write(p)
+	c.used.Add(int64(n - len(p)))
+	return n, err
 }
 
 func seek(file *os.File, offset int64) error {
@@ -236,6 +276,8 @@ func (u *uploads) finish(w http.ResponseWriter, req *http.Request, where place, 
 		return
 	}
 	defer u.drop(where.name)
+	u.r.collecting.RLock()
+	defer u.r.collecting.RUnlock()
 	file, err := os.Open(one.path) // there even for an empty blob: add makes it
 	if err != nil {
 		refuse(w, http.StatusInternalServerError, "BLOB_UPLOAD_INVALID", "the upload could not be read again; push the blob again")
@@ -256,8 +298,12 @@ func (u *uploads) finish(w http.ResponseWriter, req *http.Request, where place, 
 	whole.Method = http.MethodPost
 	whole.URL = &url.URL{Path: "/v2/" + where.repository + "/blobs/uploads/", RawQuery: url.Values{"digest": {hash.String()}}.Encode()}
 	whole.Body, whole.GetBody, whole.ContentLength = file, nil, one.size
-	answer := replay(u.inner, whole)
+	known := blobExists(u.r.blobs, hash)
+	answer := replay(u.r.inner, whole)
 	if answer.code == http.StatusCreated {
+		if !known {
+			u.r.used.Add(one.size)
+		}
 		w.Header().Set("Location", "/v2/"+where.repository+"/blobs/"+hash.String())
 	}
 	forward(w, answer)
