@@ -38,7 +38,7 @@ func judgeCheck(spec Spec, check Check, trial State, s CheckState, now time.Time
 		v.Message = fmt.Sprintf("waits until the trial is %s old", check.InitialDelay)
 		return v
 	}
-	return withhold(spec, check, s, v, now)
+	return withhold(spec, check, trial, s, v, now)
 }
 
 func judgeOther(check Check, s CheckState, v CheckVerdict) CheckVerdict {
@@ -107,7 +107,7 @@ func judgeRatio(spec Spec, check Check, r evidence.State, h History, v CheckVerd
 }
 
 // withhold turns a verdict that rests on missing or old data into a hold.
-func withhold(spec Spec, check Check, s CheckState, v CheckVerdict, now time.Time) CheckVerdict {
+func withhold(spec Spec, check Check, trial State, s CheckState, v CheckVerdict, now time.Time) CheckVerdict {
 	if a := s.Absence; a != nil {
 		return absentVerdict(spec, check, *a, v, now)
 	}
@@ -117,9 +117,17 @@ func withhold(spec Spec, check Check, s CheckState, v CheckVerdict, now time.Tim
 		}
 		return v
 	}
-	if age := now.Sub(s.Through); age > max(staleAtLeast, staleIntervals*check.interval()) && v.Outcome == Pass {
+	if v.Outcome != Pass {
+		return v
+	}
+	if age := now.Sub(s.Through); age > s.fresh(check) {
 		v.Outcome, v.Proven, v.Reason = Inconclusive, false, ReasonNoData
-		v.Message = fmt.Sprintf("the last look is %s old", round(age))
+		v.Message = fmt.Sprintf("the newest data is %s old, %s is accepted", round(age), round(s.fresh(check)))
+		return v
+	}
+	if since, expected := s.still(check, trial.Step); since > 0 && !check.NoDataPasses {
+		v.Outcome, v.Proven, v.Reason = Inconclusive, false, ReasonNoData
+		v.Message = fmt.Sprintf("no request of the canary was counted for %s, where about %s were expected: the counters stand still, or nobody asks", round(since), number(math.Round(expected)))
 	}
 	return v
 }

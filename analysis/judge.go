@@ -17,6 +17,40 @@ const (
 	staleAtLeast   = 100 * time.Second
 )
 
+const (
+	// paceMemory is how many windows it takes to forget a long one.
+	paceMemory = 8
+	// late is how late a scrape and a look may be together.
+	late = 10 * time.Second
+	// missed is how many requests the canary should have had, at the rate of the
+	// step so far, before their absence is a sign that counters stand still.
+	missed = 20
+)
+
+// fresh is how old the newest window that was counted may be for a check to
+// pass. What happened since is not known.
+func (s CheckState) fresh(check Check) time.Duration {
+	if s.Pace > 0 {
+		return 2*s.Pace + check.interval() + late
+	}
+	return max(staleAtLeast, staleIntervals*check.interval())
+}
+
+// still says that the canary's counters have stood still for longer than they
+// ever should, at the rate of this step: nobody asks it any more, or what is
+// scraped is a copy of the past.
+func (s CheckState) still(check Check, step time.Time) (since time.Duration, expected float64) {
+	if s.Ratio == nil || s.Active.IsZero() || !s.Active.After(step) {
+		return 0, 0
+	}
+	since = s.Through.Sub(s.Active)
+	expected = s.Ratio.StepCanary.Total * since.Seconds() / s.Active.Sub(step).Seconds()
+	if since <= s.fresh(check) || expected < missed {
+		return 0, 0
+	}
+	return since, expected
+}
+
 // Judge folds observations into a trial's state and gives the verdict at now.
 //
 // Observations may come in any order; those of one check are taken by the end
@@ -112,7 +146,7 @@ func (s CheckState) observe(check Check, trial State, o Observation) CheckState 
 	s.Through = o.Window.End
 	switch check.Kind {
 	case KindRatio, KindLatency:
-		return s.observeRatio(check.comparison().test(), o)
+		return s.observeRatio(check.comparison().test(), trial.Step, o)
 	case KindThreshold:
 		return s.observeLook(check, thresholdLook(*check.Threshold, o))
 	case KindHTTP, KindPeers:
@@ -146,12 +180,24 @@ func (s CheckState) absent(a Absence, at time.Time) CheckState {
 	return s
 }
 
-func (s CheckState) observeRatio(t evidence.Test, o Observation) CheckState {
+// observeRatio adds a window to the evidence. One from before the step, counted
+// late, says nothing of what the step needs to pass.
+func (s CheckState) observeRatio(t evidence.Test, step time.Time, o Observation) CheckState {
 	r := evidence.State{}
 	if s.Ratio != nil {
 		r = *s.Ratio
 	}
+	before := r
 	r = r.Observe(t, *o.Stable, *o.Canary)
+	if !o.Window.End.After(step) {
+		r.StepCanary, r.Better, r.Within = before.StepCanary, before.Better, before.Within
+	}
+	if o.Stable.Total+o.Canary.Total > 0 {
+		s.Pace = max(o.Window.End.Sub(o.Window.Start), s.Pace-s.Pace/paceMemory)
+	}
+	if o.Canary.Total > 0 {
+		s.Active = o.Window.End
+	}
 	s.Ratio = &r
 	s.History = s.History.Add(Point{At: o.Window.End, Stable: *o.Stable, Canary: *o.Canary, LogEvidence: r.LogEvidence(t)})
 	return s

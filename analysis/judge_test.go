@@ -153,6 +153,58 @@ func TestStaleLooks(t *testing.T) {
 	}
 }
 
+// TestFreshness wants a pass only on data as young as the scrapes let it be.
+func TestFreshness(t *testing.T) {
+	spec := ratioSpec(0)
+	healthy := repeat(20, func(k int) analysis.Observation { return counts(k, 90, 0, 10, 0) })
+	state, v := run(spec, healthy...)
+	last := healthy[19].Window
+	step := last.End.Sub(last.Start)
+	if v.Outcome != analysis.Pass {
+		t.Fatalf("got %+v, want Pass", v)
+	}
+	accepted := 2*step + spec.Checks[0].Interval + 10*time.Second
+	for age, want := range map[time.Duration]analysis.Outcome{accepted: analysis.Pass, accepted + time.Second: analysis.Inconclusive} {
+		if _, v = analysis.Judge(spec, state, nil, last.End.Add(age)); v.Outcome != want {
+			t.Errorf("on data %s old: %+v, want %s", age, v, want)
+		}
+	}
+}
+
+// TestCountersThatStandStill wants no pass where a canary that was asked ten
+// times in a window is suddenly not asked at all.
+func TestCountersThatStandStill(t *testing.T) {
+	spec := ratioSpec(0)
+	looks := repeat(40, func(k int) analysis.Observation {
+		if k >= 30 {
+			return counts(k, 100, 0, 0, 0)
+		}
+		return counts(k, 90, 0, 10, 0)
+	})
+	if _, v := run(spec, looks...); v.Outcome != analysis.Inconclusive || v.Reason != analysis.ReasonNoData {
+		t.Errorf("got %+v, want NoData", v)
+	}
+	spec.Checks[0].NoDataPasses = true
+	if _, v := run(spec, looks...); v.Outcome != analysis.Pass {
+		t.Errorf("accepted by the check: got %+v, want Pass", v)
+	}
+}
+
+// TestLateWindowsAreOfTheStepBefore wants what was counted late to stay out of
+// what the present step needs.
+func TestLateWindowsAreOfTheStepBefore(t *testing.T) {
+	spec := ratioSpec(0.01)
+	state := analysis.BeginStep(analysis.NewState(began), window(100).Start)
+	late := repeat(100, func(k int) analysis.Observation { return counts(k, 90, 0, 10, 0) })
+	state, v := analysis.Judge(spec, state, late, window(100).Start)
+	if v.Proven || v.Reason != analysis.ReasonTooFewRequests {
+		t.Errorf("1,000 good requests from before the step: %+v, want too few requests", v)
+	}
+	if got := state.Checks[0].Ratio.Canary.Total; got != 1000 {
+		t.Errorf("%g requests count against the canary, want 1000", got)
+	}
+}
+
 // randomLooks is a trial with a random canary and holes in its data.
 func randomLooks(rng *rand.Rand, n int) []analysis.Observation {
 	kinds := []analysis.AbsenceKind{analysis.NoData, analysis.Outage, analysis.Partial}

@@ -30,6 +30,11 @@ type CheckState struct {
 	// Through is the end of the last window that was counted; what ends at or
 	// before it has been judged and is ignored when it comes again.
 	Through time.Time `json:"through"`
+	// Pace is how long windows are of late: the time between two scrapes, where
+	// that is longer than the check's interval.
+	Pace time.Duration `json:"pace,omitempty"`
+	// Active is the end of the last window in which the canary had a request.
+	Active time.Time `json:"active,omitzero"`
 	// Rejected counts observations that were ignored: repeated, late or overlapping.
 	Rejected int64 `json:"rejected,omitempty"`
 	// Absence is set while the newest observation held no data.

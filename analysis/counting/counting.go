@@ -59,6 +59,26 @@ func Sampled(w analysis.Window, series []analysis.Series) bool {
 	return false
 }
 
+// Settled is false while the last sample of a series in the window is below the
+// one before it, and the next one, which tells a counter that began again from
+// one wrong sample, can still be expected: within twice the time between the two.
+func Settled(w analysis.Window, series []analysis.Series) bool {
+	for _, s := range series {
+		var c counter
+		var at, before time.Time
+		for _, p := range s.Samples {
+			if countable(p.Value) && !p.Time.After(w.End) {
+				c.next(p.Value)
+				at, before = p.Time, at
+			}
+		}
+		if c.fell && w.End.Sub(at) < 2*at.Sub(before) {
+			return false
+		}
+	}
+	return true
+}
+
 // increase sums a counter's rises over the window.
 func increase(s analysis.Series, w analysis.Window, fromZero bool) float64 {
 	sum, c := 0.0, counter{based: fromZero}

@@ -146,6 +146,26 @@ func TestSampledByNumbersOnly(t *testing.T) {
 	}
 }
 
+func TestSettled(t *testing.T) {
+	w := analysis.Window{Start: at(10), End: at(20)}
+	for name, tc := range map[string]struct {
+		series analysis.Series
+		want   bool
+	}{
+		"rises":                        {counter("c", "200", 5, 1, 15, 2), true},
+		"fell, the next tells":         {counter("c", "200", 12, 9, 15, 2), false},
+		"fell, and nothing came":       {counter("c", "200", 8, 9, 10, 2), true},
+		"fell and went on":             {counter("c", "200", 5, 9, 12, 2, 15, 3), true},
+		"fell after the window":        {counter("c", "200", 5, 1, 15, 9, 21, 2), true},
+		"fell, then what is no number": {counter("c", "200", 12, 9, 15, 2, 18, math.NaN()), false},
+		"nothing":                      {analysis.Series{}, true},
+	} {
+		if got := counting.Settled(w, []analysis.Series{tc.series}); got != tc.want {
+			t.Errorf("%s: settled %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
 // TestWindowsSumToTheTruth wants disjoint windows of random length to count
 // every request once, through churn, resets and missed scrapes.
 func TestWindowsSumToTheTruth(t *testing.T) {

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/serin-gitops/serin/analysis"
@@ -27,7 +28,10 @@ func (o Observer) Due(ctx context.Context, check analysis.Check, trial Trial, st
 	}
 	var due []analysis.Observation
 	for _, w := range pieces(open, joinLimit(check)) {
-		obs, _ := o.ask(ctx, check, trial, w) // the error is in the observation
+		obs, err := o.ask(ctx, check, trial, w)
+		if errors.Is(err, errNotScraped) && w.End.Sub(w.Start) < joinLimit(check) {
+			break
+		}
 		due = append(due, obs)
 		if a := obs.Absence; a != nil && (a.Kind == analysis.Outage || a.Kind == analysis.BadQuery) {
 			break
@@ -45,19 +49,26 @@ func (o Observer) requests(ctx context.Context, check analysis.Check, trial Tria
 		return []analysis.Observation{{Check: check.Name, Window: open, Absence: absence(err)}}
 	}
 	var due []analysis.Observation
-	left, missing := open.Start, 0
-	for end := open.Start.Truncate(interval(check)).Add(interval(check)); !end.After(open.End); end = end.Add(interval(check)) {
+	step, left, why := interval(check), open.Start, ""
+	for ; left.Before(open.End) && !answer.settled(analysis.Window{End: left}); left = left.Truncate(step).Add(step) {
+		// What a counter rises from is in doubt: the trial is counted from later on.
+	}
+	for end := left.Truncate(step).Add(step); !end.After(open.End); end = end.Add(step) {
 		obs := analysis.Observation{Check: check.Name, Window: analysis.Window{Start: left, End: end}}
-		arm, ok := answer.sampled(obs.Window)
-		if missing = arm; !ok {
+		if why = answer.lacks(obs.Window); why != "" {
 			continue
 		}
 		answer.count(check, trial, &obs)
+		if obs.Stable.Total == 0 && obs.Canary.Total == 0 && end.Sub(left) < backlog {
+			// What repeats the past looks like this too; nothing is lost by waiting.
+			why = "no request of either revision was counted: the counters stand still, or nobody asks"
+			continue
+		}
 		due, left = append(due, obs), end
 	}
 	if open.End.Sub(left) >= joinLimit(check) {
-		unscraped := &analysis.Absence{Kind: analysis.NoData, Message: errNotScraped.Error() + ": " + armNames[missing]}
-		due = append(due, analysis.Observation{Check: check.Name, Window: analysis.Window{Start: left, End: open.End}, Absence: unscraped})
+		absent := &analysis.Absence{Kind: analysis.NoData, Message: why}
+		due = append(due, analysis.Observation{Check: check.Name, Window: analysis.Window{Start: left, End: open.End}, Absence: absent})
 	}
 	return due
 }
@@ -79,15 +90,28 @@ func (o Observer) counters(ctx context.Context, check analysis.Check, trial Tria
 	return answer{total: total, part: part}, nil
 }
 
-// sampled says whether both arms were scraped within a window, and else which
-// was not.
-func (a answer) sampled(w analysis.Window) (arm int, ok bool) {
+// lacks says why a window cannot be counted yet; empty where it can.
+func (a answer) lacks(w analysis.Window) string {
 	for arm := range a.total {
 		if !counting.Sampled(w, a.total[arm]) {
-			return arm, false
+			return errNotScraped.Message + ": " + armNames[arm]
 		}
 	}
-	return 0, true
+	if !a.settled(w) {
+		return "a counter went backwards, and no later sample tells why"
+	}
+	return ""
+}
+
+// settled says whether no counter waits for the sample that tells a restart from
+// one wrong sample.
+func (a answer) settled(w analysis.Window) bool {
+	for arm := range a.total {
+		if !counting.Settled(w, a.total[arm]) || !counting.Settled(w, a.part[arm]) {
+			return false
+		}
+	}
+	return true
 }
 
 // count fills in an observation of a window within the answer.

@@ -70,7 +70,7 @@ func (o Observer) ask(ctx context.Context, check analysis.Check, trial Trial, w 
 }
 
 // errNotScraped marks a window without a sample of an arm that has series.
-var errNotScraped = errors.New("not scraped in this window")
+var errNotScraped = &analysis.Absence{Kind: analysis.NoData, Message: "not scraped in this window"}
 
 // Past gives stable's counts in consecutive windows from from to to, for
 // analysis.Learn. One query serves the whole stretch.
@@ -105,8 +105,8 @@ func (o Observer) counts(ctx context.Context, check analysis.Check, trial Trial,
 	if err != nil {
 		return err
 	}
-	if arm, ok := answer.sampled(obs.Window); !ok {
-		return fmt.Errorf("%w: %s", errNotScraped, armNames[arm])
+	if why := answer.lacks(obs.Window); why != "" {
+		return &analysis.Absence{Kind: analysis.NoData, Message: why}
 	}
 	answer.count(check, trial, obs)
 	return nil
@@ -123,7 +123,8 @@ func failures(check analysis.Check, c analysis.Counts) analysis.Counts {
 
 // series fetches the counters of all requests of each arm, and of the part of
 // them (bad, good, or within the bound) that the check tells apart. One query
-// serves both where the part only narrows the whole.
+// serves both where the part only narrows the whole, or is told from it by one
+// label such as its name: two answers of different moments are then impossible.
 func (o Observer) series(ctx context.Context, check analysis.Check, trial Trial, from, to time.Time) (total, part [2][]analysis.Series, err error) {
 	if check.Latency != nil {
 		return o.latency(ctx, *check.Latency, trial, from, to)
@@ -134,6 +135,13 @@ func (o Observer) series(ctx context.Context, check analysis.Check, trial Trial,
 	}
 	narrow, err := o.pair(check.Ratio.Bad+check.Ratio.Good, check.Ratio.Arms, trial)
 	if err != nil {
+		return total, part, err
+	}
+	if all, ok := both(whole, narrow); ok {
+		series, err := o.Source.Series(ctx, analysis.SeriesQuery{Selector: all.String(), Start: from, End: to})
+		for arm := range total {
+			total[arm], part[arm] = whole[arm].filter(series), narrow[arm].filter(series)
+		}
 		return total, part, err
 	}
 	if total, err = o.fetch(ctx, whole, from, to); err != nil {
@@ -218,11 +226,7 @@ func absence(err error) *analysis.Absence {
 	if errors.As(err, &a) {
 		return a
 	}
-	kind := analysis.Outage
-	if errors.Is(err, errNotScraped) {
-		kind = analysis.NoData
-	}
-	return &analysis.Absence{Kind: kind, Message: strings.TrimSpace(err.Error())}
+	return &analysis.Absence{Kind: analysis.Outage, Message: strings.TrimSpace(err.Error())}
 }
 
 func interval(check analysis.Check) time.Duration {

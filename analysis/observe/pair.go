@@ -30,6 +30,17 @@ func (p pair) joined() (selector, bool) {
 	return common.with(selector{either}), true
 }
 
+// both is one selector that matches what two questions ask of both arms, where
+// there is one.
+func both(whole, narrow pair) (selector, bool) {
+	first, ok := whole.joined()
+	second, also := narrow.joined()
+	if !ok || !also {
+		return nil, false
+	}
+	return pair{first, second}.joined()
+}
+
 // apart splits the matchers into those that other has too and the rest.
 func (s selector) apart(other selector) (common, rest selector) {
 	for _, m := range s {

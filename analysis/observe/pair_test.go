@@ -37,6 +37,32 @@ func TestOneQueryServesBothArms(t *testing.T) {
 	}
 }
 
+// A metric of failures beside one of all requests is asked for together with it.
+func TestOneQueryServesBothMetrics(t *testing.T) {
+	arms := &analysis.Arms{Stable: `pod=~"a-.+"`, Canary: `pod=~"b-.+"`}
+	for _, tc := range []struct{ total, part, want string }{
+		{"requests_total", "failures_total", `{__name__=~"requests_total|failures_total",pod=~"(?:a-.+)|(?:b-.+)"}`},
+		{`requests_total{code=~".."}`, `requests_total{code="ok"}`, `{__name__="requests_total",code=~"(?:..)|ok",pod=~"(?:a-.+)|(?:b-.+)"}`},
+		{`requests_total{kind="a"}`, "failures_total", ""},
+	} {
+		whole, err := Observer{}.pair(tc.total, arms, Trial{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		narrow, err := Observer{}.pair(tc.part, arms, Trial{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if all, ok := both(whole, narrow); ok {
+			got = all.String()
+		}
+		if got != tc.want {
+			t.Errorf("%s and %s: asked as %q, want %q", tc.total, tc.part, got, tc.want)
+		}
+	}
+}
+
 // What is fetched for both arms is told apart again, also where one arm's
 // pattern matches more than its own pods.
 func TestArmsAreToldApart(t *testing.T) {

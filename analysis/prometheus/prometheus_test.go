@@ -430,11 +430,12 @@ func TestLooksMoreFrequentThanScrapes(t *testing.T) {
 }
 
 // TestDisorderedAnswers wants samples in order, once, and within the window,
-// and series in the order of their labels, whatever a server sends.
+// and series once and in the order of their labels, whatever a server sends.
 func TestDisorderedAnswers(t *testing.T) {
 	server := httptest.NewServer(answer(`{"status":"success","data":{"resultType":"matrix","result":[
 		{"metric":{"pod":"b"},"values":[[1003,"3"],[1001,"1"],[1001,"1"],[1000,"0"],[1011,"9"]]},
 		{"metric":{"pod":"c"},"values":[[990,"1"]]},
+		{"metric":{"pod":"b"},"values":[[1001,"1"],[1002,"2"]]},
 		{"metric":{"pod":"a"},"values":[[1005,"NaN"],[1010,"7"]]}]}}`))
 	defer server.Close()
 	client := newClient(t, prometheus.Options{URL: server.URL})
@@ -448,7 +449,7 @@ func TestDisorderedAnswers(t *testing.T) {
 			text = append(text, fmt.Sprintf("%s@%d=%g", s.Labels["pod"], v.Time.Unix(), v.Value))
 		}
 	}
-	want := "a@1005=NaN a@1010=7 b@1001=1 b@1003=3"
+	want := "a@1005=NaN a@1010=7 b@1001=1 b@1002=2 b@1003=3"
 	if joined := strings.Join(text, " "); joined != want {
 		t.Errorf("got %s, want %s", joined, want)
 	}
