@@ -14,6 +14,7 @@ import (
 	"github.com/serin-gitops/serin/controllers/internal/convert"
 	"github.com/serin-gitops/serin/controllers/internal/status"
 	"github.com/serin-gitops/serin/controllers/internal/trouble"
+	"github.com/serin-gitops/serin/controllers/internal/turn"
 	"github.com/serin-gitops/serin/environments"
 	"github.com/serin-gitops/serin/overlays"
 )
@@ -198,6 +199,6 @@ func (r *Reconciler) promote(ctx context.Context, s *scope, plan environments.Pi
 	}
 	status.Event(r.Recorder, s.pipeline, status.Normal, "Promoting", fmt.Sprintf("Promotion %s: %s", p.Name, plan.Reason))
 	s.promotions = append(s.promotions, *object)
-	s.again = soon
+	s.again = turn.Soon
 	return nil
 }

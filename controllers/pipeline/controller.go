@@ -4,11 +4,8 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
-	"math/rand/v2"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -19,6 +16,7 @@ import (
 	"github.com/serin-gitops/serin/controllers/hints"
 	"github.com/serin-gitops/serin/controllers/internal/convert"
 	"github.com/serin-gitops/serin/controllers/internal/trouble"
+	"github.com/serin-gitops/serin/controllers/internal/turn"
 	"github.com/serin-gitops/serin/environments"
 	"github.com/serin-gitops/serin/registry"
 )
@@ -39,15 +37,6 @@ type Reconciler struct {
 	looks looks
 }
 
-const (
-	// soon follows an action whose outcome is to be observed.
-	soon = 200 * time.Millisecond
-	// defaultInterval stands in for a Pipeline without one.
-	defaultInterval = time.Minute
-	// jitterShare spreads the looks of many Pipelines.
-	jitterShare = 0.1
-)
-
 // scope is one reconcile: what was read from the API, and what was found.
 type scope struct {
 	pipeline   *v1alpha1.Pipeline
@@ -59,32 +48,29 @@ type scope struct {
 	troubles []*trouble.Trouble
 	// rejections are what the branch's history says was taken back.
 	rejections []environments.Rejection
+	// fresh says that releases and promotions are what the API server has, and not
+	// what a cache has.
+	fresh bool
 	// again is when to look next, at the latest after the interval.
 	again time.Duration
 	now   time.Time
 }
 
-// Reconcile discovers, observes, decides, acts and reports. An object that
-// changed since it was read is no failure: it is read again.
+// Reconcile discovers, observes, decides, acts and reports.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	result, err := r.reconcile(ctx, req)
-	if apierrors.IsConflict(err) {
-		return ctrl.Result{RequeueAfter: soon}, nil
-	}
-	return result, err
+	return turn.Take(ctx, req, r.reconcile)
 }
 
-func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	s, err := r.gather(ctx, req.NamespacedName)
+func (r *Reconciler) reconcile(ctx context.Context, name types.NamespacedName) (ctrl.Result, error) {
+	s, err := r.gather(ctx, name)
 	if err != nil || s == nil {
 		return ctrl.Result{}, err
 	}
 	r.discover(ctx, s)
-	made, err := r.release(ctx, s)
-	if err != nil {
+	if err := r.release(ctx, s); err != nil {
 		return ctrl.Result{}, err
 	}
-	plan, err := r.advance(ctx, s, made)
+	plan, err := r.advance(ctx, s)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -98,49 +84,41 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // gone.
 func (r *Reconciler) gather(ctx context.Context, name types.NamespacedName) (*scope, error) {
 	s := &scope{pipeline: &v1alpha1.Pipeline{}, now: r.Now().UTC()}
-	if err := r.Client.Get(ctx, name, s.pipeline); err != nil {
-		if client.IgnoreNotFound(err) == nil {
-			r.looks.forget(name.String())
-		}
-		return nil, client.IgnoreNotFound(err)
+	found, err := turn.Read(ctx, r.Client, name, s.pipeline)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		r.looks.forget(name.String())
+		return nil, nil
 	}
 	if !s.pipeline.DeletionTimestamp.IsZero() {
 		return nil, nil
 	}
-	s.again = jittered(s.interval())
+	s.again = turn.Jittered(s.interval())
 	return s, s.list(ctx, r.Client)
 }
 
 // list reads the Releases and Promotions of the Pipeline.
-func (s *scope) list(ctx context.Context, from client.Reader) error {
-	of := []client.ListOption{client.InNamespace(s.pipeline.Namespace), client.MatchingLabels{v1alpha1.LabelPipeline: s.pipeline.Name}}
-	var releases v1alpha1.ReleaseList
-	if err := from.List(ctx, &releases, of...); err != nil {
-		return fmt.Errorf("list Releases of Pipeline %s/%s: %w", s.pipeline.Namespace, s.pipeline.Name, err)
-	}
-	var promotions v1alpha1.PromotionList
-	if err := from.List(ctx, &promotions, of...); err != nil {
-		return fmt.Errorf("list Promotions of Pipeline %s/%s: %w", s.pipeline.Namespace, s.pipeline.Name, err)
-	}
-	s.releases, s.promotions = releases.Items, promotions.Items
-	return nil
+func (s *scope) list(ctx context.Context, from client.Reader) (err error) {
+	s.releases, s.promotions, err = turn.Beside(ctx, from, client.ObjectKeyFromObject(s.pipeline))
+	return err
 }
 
 // advance decides what enters which Environment next, and does it.
-func (r *Reconciler) advance(ctx context.Context, s *scope, made bool) (environments.PipelinePlan, error) {
+func (r *Reconciler) advance(ctx context.Context, s *scope) (environments.PipelinePlan, error) {
 	snapshot := r.observe(ctx, s)
 	if err := r.requarantine(ctx, s); err != nil {
 		return environments.PipelinePlan{}, err
 	}
 	snapshot.Releases = s.known()
 	plan := environments.DecidePipeline(snapshot, s.now)
-	if made {
-		// One mutation at a time: the next reconcile starts the Promotion.
-		plan.Create, s.again = nil, soon
-		return plan, nil
-	}
 	if plan.Create == nil && len(plan.Delete) == 0 {
 		return plan, nil
+	}
+	if s.fresh {
+		// A Release was made just now: its Promotion follows without another turn.
+		return plan, r.act(ctx, s, plan)
 	}
 	// A cache may lag behind what was created last: decide on what the API
 	// server has before anything is created or deleted.
@@ -152,17 +130,7 @@ func (r *Reconciler) advance(ctx context.Context, s *scope, made bool) (environm
 	return plan, r.act(ctx, s, plan)
 }
 
-func (s *scope) interval() time.Duration {
-	if s.pipeline.Spec.Interval.Duration > 0 {
-		return s.pipeline.Spec.Interval.Duration
-	}
-	return defaultInterval
-}
+func (s *scope) interval() time.Duration { return turn.Interval(s.pipeline) }
 
 // sooner brings the next look forward.
-func (s *scope) sooner(after time.Duration) { s.again = min(s.again, max(after, soon)) }
-
-// jittered spreads a delay.
-func jittered(d time.Duration) time.Duration {
-	return d + time.Duration(rand.Float64()*jitterShare*float64(d)) //nolint:gosec // spreading needs no secret randomness
-}
+func (s *scope) sooner(after time.Duration) { s.again = min(s.again, max(after, turn.Soon)) }

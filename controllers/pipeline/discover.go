@@ -161,9 +161,9 @@ func (s *scope) facts(image environments.Image) (v1alpha1.ReleaseImage, bool) {
 }
 
 // release makes a Release of the chosen images, where there is none yet.
-func (r *Reconciler) release(ctx context.Context, s *scope) (bool, error) {
+func (r *Reconciler) release(ctx context.Context, s *scope) error {
 	if s.pipeline.Spec.Suspend {
-		return false, nil
+		return nil
 	}
 	chosen := make([]environments.Image, 0, len(s.images))
 	for _, image := range s.images {
@@ -171,25 +171,31 @@ func (r *Reconciler) release(ctx context.Context, s *scope) (bool, error) {
 	}
 	found := environments.Discover(s.pipeline.Name, chosen, convert.Releases(s.releases))
 	if found.Release == nil {
-		return false, nil
+		return nil
 	}
 	// The sequence is counted on what the API server has, not on a cache.
 	if err := s.list(ctx, r.Uncached); err != nil {
-		return false, err
+		return err
 	}
+	s.fresh = true
 	if found = environments.Discover(s.pipeline.Name, chosen, convert.Releases(s.releases)); found.Release == nil {
-		return false, nil
+		return nil
 	}
 	release, err := r.newRelease(s, *found.Release)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if err := r.Client.Create(ctx, release); err != nil && !apierrors.IsAlreadyExists(err) {
-		return false, fmt.Errorf("create Release %s/%s: %w", release.Namespace, release.Name, err)
+	err = r.Client.Create(ctx, release)
+	if apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create Release %s/%s: somebody else was quicker, or it lacks the label %s=%s: %w",
+			release.Namespace, release.Name, v1alpha1.LabelPipeline, s.pipeline.Name, err)
+	}
+	if err != nil {
+		return fmt.Errorf("create Release %s/%s: %w", release.Namespace, release.Name, err)
 	}
 	status.Event(r.Recorder, s.pipeline, status.Normal, "Released", fmt.Sprintf("Release %s of %s: %s", release.Name, found.Release.Tags(), found.Reason))
 	s.releases = append(s.releases, *release)
-	return true, nil
+	return nil
 }
 
 // newRelease writes a Release as an object, with where its images came from.

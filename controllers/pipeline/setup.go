@@ -2,9 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"time"
 
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -14,21 +12,12 @@ import (
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/hints"
+	"github.com/serin-gitops/serin/controllers/internal/turn"
 )
-
-// concurrency is how many Pipelines are reconciled at a time; each may wait for
-// a registry and a Git host.
-const concurrency = 8
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(_ context.Context, mgr ctrl.Manager, options controller.Options) error {
-	if options.MaxConcurrentReconciles == 0 {
-		options.MaxConcurrentReconciles = concurrency
-	}
-	if options.RateLimiter == nil {
-		options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](250*time.Millisecond, time.Minute)
-	}
-	return ctrl.NewControllerManagedBy(mgr).Named("pipeline").WithOptions(options).
+	return ctrl.NewControllerManagedBy(mgr).Named("pipeline").WithOptions(turn.Options(options)).
 		For(&v1alpha1.Pipeline{}).
 		Owns(&v1alpha1.Release{}).
 		Watches(&v1alpha1.Promotion{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {

@@ -6,7 +6,6 @@ package promotion
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/serin-gitops/serin/controllers/access"
 	"github.com/serin-gitops/serin/controllers/hints"
 	"github.com/serin-gitops/serin/controllers/internal/convert"
+	"github.com/serin-gitops/serin/controllers/internal/turn"
 	"github.com/serin-gitops/serin/environments"
 	"github.com/serin-gitops/serin/forge"
 	"github.com/serin-gitops/serin/overlays"
@@ -56,17 +56,8 @@ type Reconciler struct {
 	Now func() time.Time
 }
 
-// How soon a Promotion is looked at again.
-const (
-	// soon follows an action whose outcome is to be observed.
-	soon = 200 * time.Millisecond
-	// whileRunning is for workloads whose pods are looked at.
-	whileRunning = 2 * time.Second
-	// defaultInterval stands in for a Pipeline without one.
-	defaultInterval = time.Minute
-	// jitterShare spreads the looks of many Promotions.
-	jitterShare = 0.1
-)
+// whileRunning is how soon workloads whose pods are looked at are looked at again.
+const whileRunning = 2 * time.Second
 
 // scope is one reconcile: what was read from the API.
 type scope struct {
@@ -89,18 +80,13 @@ type scope struct {
 	now       time.Time
 }
 
-// Reconcile observes, decides, acts and reports. An object that changed since
-// it was read is no failure: it is read again.
+// Reconcile observes, decides, acts and reports.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	result, err := r.reconcile(ctx, req)
-	if apierrors.IsConflict(err) {
-		return ctrl.Result{RequeueAfter: soon}, nil
-	}
-	return result, err
+	return turn.Take(ctx, req, r.reconcile)
 }
 
-func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	s, err := r.gather(ctx, req.NamespacedName)
+func (r *Reconciler) reconcile(ctx context.Context, name types.NamespacedName) (ctrl.Result, error) {
+	s, err := r.gather(ctx, name)
 	if err != nil || s == nil {
 		return ctrl.Result{}, err
 	}
@@ -109,7 +95,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if plan.Action != environments.Nothing {
 		fresh, err := r.isFresh(ctx, s.promotion)
 		if err != nil || !fresh {
-			return ctrl.Result{RequeueAfter: soon}, err
+			return ctrl.Result{RequeueAfter: turn.Soon}, err
 		}
 		if failed := r.act(ctx, s, snapshot, &plan); failed != nil {
 			if apierrors.IsConflict(failed.Err) {
@@ -126,8 +112,8 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // to do.
 func (r *Reconciler) gather(ctx context.Context, name types.NamespacedName) (*scope, error) {
 	s := &scope{promotion: &v1alpha1.Promotion{}, pipeline: &v1alpha1.Pipeline{}, release: &v1alpha1.Release{}, now: r.Now().UTC()}
-	if err := r.Client.Get(ctx, name, s.promotion); err != nil {
-		return nil, client.IgnoreNotFound(err)
+	if found, err := turn.Read(ctx, r.Client, name, s.promotion); err != nil || !found {
+		return nil, err
 	}
 	if !s.promotion.DeletionTimestamp.IsZero() {
 		return nil, nil
@@ -141,13 +127,13 @@ func (r *Reconciler) gather(ctx context.Context, name types.NamespacedName) (*sc
 		name string
 		into client.Object
 	}{{spec.Pipeline, s.pipeline}, {spec.Release, s.release}} {
-		err := r.Client.Get(ctx, types.NamespacedName{Namespace: name.Namespace, Name: needed.name}, needed.into)
-		if apierrors.IsNotFound(err) {
-			// It is being deleted, and takes its Promotions with it.
-			return nil, nil
-		}
+		found, err := turn.Read(ctx, r.Client, types.NamespacedName{Namespace: name.Namespace, Name: needed.name}, needed.into)
 		if err != nil {
 			return nil, fmt.Errorf("promotion %s: %w", name, err)
+		}
+		if !found {
+			// It is being deleted, and takes its Promotions with it.
+			return nil, nil
 		}
 	}
 	return s, r.gatherLists(ctx, s)
@@ -155,17 +141,11 @@ func (r *Reconciler) gather(ctx context.Context, name types.NamespacedName) (*sc
 
 // gatherLists reads the Releases and Promotions beside this one.
 func (r *Reconciler) gatherLists(ctx context.Context, s *scope) error {
-	of := []client.ListOption{client.InNamespace(s.promotion.Namespace), client.MatchingLabels{v1alpha1.LabelPipeline: s.pipeline.Name}}
-	var promotions v1alpha1.PromotionList
-	if err := r.Client.List(ctx, &promotions, of...); err != nil {
-		return fmt.Errorf("list Promotions of Pipeline %s: %w", s.pipeline.Name, err)
+	releases, promotions, err := turn.Beside(ctx, r.Client, client.ObjectKeyFromObject(s.pipeline))
+	if err != nil {
+		return err
 	}
-	var releases v1alpha1.ReleaseList
-	if err := r.Client.List(ctx, &releases, of...); err != nil {
-		return fmt.Errorf("list Releases of Pipeline %s: %w", s.pipeline.Name, err)
-	}
-	s.rivals, s.releases = convert.Promotions(promotions.Items), convert.Releases(releases.Items)
-	s.releasesRaw = releases.Items
+	s.rivals, s.releases, s.releasesRaw = convert.Promotions(promotions), convert.Releases(releases), releases
 	s.environments = convert.Environments(s.pipeline.Spec)
 	at := slices.IndexFunc(s.environments, func(e environments.Environment) bool { return e.Name == s.record.Environment })
 	if at >= 0 {
@@ -190,14 +170,4 @@ func (r *Reconciler) isFresh(ctx context.Context, read *v1alpha1.Promotion) (boo
 func (s *scope) patience() time.Duration { return 2*s.interval() + 2*time.Minute }
 
 // interval between two looks where nothing wakes the controller.
-func (s *scope) interval() time.Duration {
-	if s.pipeline.Spec.Interval.Duration > 0 {
-		return s.pipeline.Spec.Interval.Duration
-	}
-	return defaultInterval
-}
-
-// jittered spreads a delay.
-func jittered(d time.Duration) time.Duration {
-	return d + time.Duration(rand.Float64()*jitterShare*float64(d)) //nolint:gosec // spreading needs no secret randomness
-}
+func (s *scope) interval() time.Duration { return turn.Interval(s.pipeline) }

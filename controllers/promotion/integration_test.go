@@ -408,10 +408,10 @@ func TestIntegrationAtRest(t *testing.T) {
 		})
 	}
 	looks(2)
-	before := versions()
+	before, was := versions(), w.record()
 	looks(3)
 	if after := versions(); after != before {
-		t.Errorf("objects were written at rest:\n%s\nand before\n%s", after, before)
+		t.Errorf("objects were written at rest:\n%s\nand before\n%s\nthey say\n%s\nand said\n%s", after, before, w.record(), was)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/serin-gitops/serin/controllers/internal/convert"
 	"github.com/serin-gitops/serin/controllers/internal/status"
 	"github.com/serin-gitops/serin/controllers/internal/trouble"
+	"github.com/serin-gitops/serin/controllers/internal/turn"
 	"github.com/serin-gitops/serin/environments"
 )
 
@@ -100,17 +101,17 @@ func (s *scope) again(plan environments.PromotionPlan, found *trouble.Trouble) t
 	if phase.Ended() && (phase != environments.Rejected || plan.Record.Proposal == nil) {
 		return 0
 	}
-	after := jittered(s.interval())
+	after := turn.Jittered(s.interval())
 	switch {
 	case found != nil:
 	case plan.Action != environments.Nothing || phase != s.record.Phase:
-		after = soon
+		after = turn.Soon
 	case s.running():
 		after = whileRunning
 	default:
 	}
 	if !plan.Again.IsZero() {
-		after = min(after, max(plan.Again.Sub(s.now), soon))
+		after = min(after, max(plan.Again.Sub(s.now), turn.Soon))
 	}
 	return after
 }

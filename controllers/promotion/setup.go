@@ -3,10 +3,8 @@ package promotion
 import (
 	"context"
 	"fmt"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/hints"
+	"github.com/serin-gitops/serin/controllers/internal/turn"
 	"github.com/serin-gitops/serin/controllers/promotion/live"
 	"github.com/serin-gitops/serin/environments"
 )
@@ -23,23 +22,13 @@ import (
 // workloadIndex finds the Promotions under way that change a workload.
 const workloadIndex = "serin.promotion.workloads"
 
-// concurrency is how many Promotions are reconciled at a time; each may wait for
-// a Git host.
-const concurrency = 8
-
 // SetupWithManager registers the controller. name tells instances in one
 // process apart; it is "promotion" in the product.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, options controller.Options) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.Promotion{}, workloadIndex, indexWorkloads); err != nil {
 		return fmt.Errorf("index Promotions by workload: %w", err)
 	}
-	if options.MaxConcurrentReconciles == 0 {
-		options.MaxConcurrentReconciles = concurrency
-	}
-	if options.RateLimiter == nil {
-		options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](250*time.Millisecond, time.Minute)
-	}
-	build := ctrl.NewControllerManagedBy(mgr).Named("promotion").WithOptions(options).
+	build := ctrl.NewControllerManagedBy(mgr).Named("promotion").WithOptions(turn.Options(options)).
 		For(&v1alpha1.Promotion{}).
 		Watches(&v1alpha1.Promotion{}, handler.EnqueueRequestsFromMapFunc(r.rivalsOf)).
 		Watches(&v1alpha1.Pipeline{}, handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {

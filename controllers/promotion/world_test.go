@@ -466,7 +466,7 @@ func (w *world) eventually(what string, met func() (bool, string)) {
 	}
 }
 
-// record is all Promotions and the Pipeline, for a failed test.
+// record is all Promotions, the Pipeline and the warnings, for a failed test.
 func (w *world) record() string {
 	var text strings.Builder
 	for _, p := range w.promotions() {
@@ -476,6 +476,14 @@ func (w *world) record() string {
 	if err := w.client.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "app"}, &p); err == nil {
 		out, _ := yaml.Marshal(p.Status)
 		text.Write(out)
+	}
+	var events corev1.EventList
+	if err := w.client.List(w.t.Context(), &events, client.InNamespace(w.namespace)); err == nil {
+		for _, event := range events.Items {
+			if event.Type == corev1.EventTypeWarning {
+				fmt.Fprintf(&text, "%s %s: %s\n", event.InvolvedObject.Name, event.Reason, event.Message)
+			}
+		}
 	}
 	return text.String()
 }
