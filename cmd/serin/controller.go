@@ -192,7 +192,7 @@ func (f *controllerFlags) addControllers(ctx context.Context, mgr ctrl.Manager, 
 	if err := (&rollout.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("serin-rollout"),
 		Replicas: replicas.Router{Client: mgr.GetClient(), Gate: gate}, Gateway: gatewayapi.New(mgr.GetClient()), Gate: gate,
-		Analyst: analyst, Now: time.Now, Nodes: mgr.GetAPIReader(),
+		Analyst: analyst, Accept: analyst.Accept, Now: time.Now, Nodes: mgr.GetAPIReader(),
 	}).SetupWithManager(ctx, mgr, rollout.Options{Routes: routes, Concurrency: f.concurrency}); err != nil {
 		return fmt.Errorf("rollout controller: %w", err)
 	}

@@ -26,6 +26,11 @@ func Verify(ro *v1alpha1.Rollout, template checks.Template, inspect checks.Inspe
 	return err
 }
 
+// Accept says what is wrong with a Rollout's analysis before there is a trial.
+func (a *Analyst) Accept(ctx context.Context, ro *v1alpha1.Rollout) error {
+	return Verify(ro, Templates(ctx, a.Client, ro.Namespace), a.Inspect)
+}
+
 // VerifyTemplate says what is wrong with a template whatever Rollout uses it.
 func VerifyTemplate(spec v1alpha1.AnalysisTemplateSpec, inspect checks.Inspect) error {
 	return checks.VerifyTemplate(spec, checks.Known(Args(&v1alpha1.Rollout{})), inspect)

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -32,6 +33,11 @@ type Analyst interface {
 	Look(ctx context.Context, trial Trial) (analysis.Verdict, error)
 	// End closes the record of a trial.
 	End(ctx context.Context, rollout *v1alpha1.Rollout, number int64, now time.Time) error
+	// Expire deletes the records that are older than the Rollout keeps them, never
+	// that of the trial under way, and says when the next one will be; 0 is never.
+	Expire(ctx context.Context, rollout *v1alpha1.Rollout, now time.Time) (time.Duration, error)
+	// Forget drops what is remembered of a Rollout that is gone.
+	Forget(key types.NamespacedName)
 }
 
 // Trial is one look at a canary.
@@ -56,6 +62,9 @@ type Reconciler struct {
 	Replicas, Gateway traffic.Router
 	Gate              traffic.Gate
 	Analyst           Analyst
+	// Accept says what is wrong with a Rollout's analysis, before there is a
+	// trial; nil does not ask.
+	Accept func(context.Context, *v1alpha1.Rollout) error
 	// Nodes reads nodes from the API server. It is asked only of a canary whose
 	// pods do not end.
 	Nodes client.Reader
@@ -70,12 +79,16 @@ type Reconciler struct {
 // was written, or lost a race; the watch is usually quicker.
 const catchUp = 200 * time.Millisecond
 
+// retainAgain is when old records are tried to be deleted once more.
+const retainAgain = time.Minute
+
 // Reconcile implements reconcile.Reconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var ro v1alpha1.Rollout
 	found, err := r.read(ctx, req.NamespacedName, &ro)
 	if err == nil && !found {
 		forgetMetrics(req.NamespacedName)
+		r.Analyst.Forget(req.NamespacedName)
 		r.attempts.clear(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
@@ -121,7 +134,20 @@ func (r *Reconciler) reconcile(ctx context.Context, ro *v1alpha1.Rollout) (ctrl.
 			log.FromContext(ctx).Error(err, "the record of the trial is not closed")
 		}
 	}
-	return ctrl.Result{RequeueAfter: plan.RequeueAfter}, nil
+	return ctrl.Result{RequeueAfter: r.retain(ctx, ro, plan, now)}, nil
+}
+
+// retain lets old records of a Rollout at rest go, and says when to look again.
+func (r *Reconciler) retain(ctx context.Context, ro *v1alpha1.Rollout, plan rollout.Plan, now time.Time) time.Duration {
+	if plan.RequeueAfter > 0 || ro.DeletionTimestamp != nil {
+		return plan.RequeueAfter
+	}
+	next, err := r.Analyst.Expire(ctx, ro, now)
+	if err != nil {
+		log.FromContext(ctx).Error(err, "old records of trials stay")
+		return retainAgain
+	}
+	return next
 }
 
 // adopt makes sure that the Rollout can give back what it takes.

@@ -37,6 +37,7 @@ func (r *Reconciler) report(ctx context.Context, s *scene, plan rollout.Plan) er
 	default:
 		status.Reconciling(conditions, s.rollout.Generation, plan.Reason, message)
 	}
+	r.accept(ctx, next)
 	changed, err := status.Patch(ctx, r.Client, s.rollout, next)
 	if err != nil {
 		return err

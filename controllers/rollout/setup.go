@@ -70,7 +70,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 			return r.requests(ctx, object.GetNamespace(), routeIndex, object.GetName())
 		}))
 	}
-	return b.Complete(r)
+	return r.templatesWake(b).Complete(r)
 }
 
 func indexed(value func(*v1alpha1.Rollout) string) client.IndexerFunc {
