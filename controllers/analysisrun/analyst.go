@@ -85,8 +85,9 @@ type Analyst struct {
 	// does at the first look.
 	Inspect checks.Inspect
 
-	mu     sync.Mutex
-	trials map[types.NamespacedName]*record
+	mu       sync.Mutex
+	trials   map[types.NamespacedName]*record
+	expiries map[types.NamespacedName]expiry
 }
 
 var _ rollout.Analyst = (*Analyst)(nil)

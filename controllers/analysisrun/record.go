@@ -1,11 +1,9 @@
 package analysisrun
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,7 +25,7 @@ const (
 	Learnt = 30 * time.Minute
 	// unsaved is how long a record with the same verdict may stay unwritten. A
 	// crash loses nothing: the windows are asked for again.
-	unsaved = 5 * time.Second
+	unsaved = 15 * time.Second
 )
 
 // record is a trial under way: its AnalysisRun as it was written last, and
@@ -108,7 +106,11 @@ func (a *Analyst) load(ctx context.Context, trial rollout.Trial, name string) (*
 		r.kept, err = recording.New(r.spec, r.state)
 		return r, err
 	}
-	if err := json.Unmarshal([]byte(run.Status.State), &r.state); err != nil {
+	state, err := recording.Unpack(run.Status.State)
+	if err == nil {
+		err = json.Unmarshal([]byte(state), &r.state)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the AnalysisRun %s/%s: status.state: %w", run.Namespace, run.Name, err)
 	}
 	if r.kept, err = recording.Parse(run.Status.Record); err != nil {
@@ -157,25 +159,6 @@ func (a *Analyst) create(ctx context.Context, trial rollout.Trial, name string) 
 		log.FromContext(ctx).Error(err, "old AnalysisRuns are not deleted")
 	}
 	return run, nil
-}
-
-// prune deletes the AnalysisRuns beyond those that are kept, the oldest first.
-func (a *Analyst) prune(ctx context.Context, ro *v1alpha1.Rollout) error {
-	var list v1alpha1.AnalysisRunList
-	if err := a.Reader.List(ctx, &list, client.InNamespace(ro.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: ro.Name}); err != nil {
-		return err
-	}
-	slices.SortFunc(list.Items, func(a, b v1alpha1.AnalysisRun) int { return cmp.Compare(b.Spec.Trial, a.Spec.Trial) })
-	keep := int(ro.Spec.Analysis.History)
-	if keep <= 0 {
-		keep = kept
-	}
-	for i := keep; i < len(list.Items); i++ {
-		if err := a.Client.Delete(ctx, &list.Items[i]); client.IgnoreNotFound(err) != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // learn begins a trial with what stable's past says about bursts. A source that
@@ -233,7 +216,7 @@ func fillIn(status *v1alpha1.AnalysisRunStatus, r *record, v analysis.Verdict) e
 	if err != nil {
 		return err
 	}
-	status.State, status.Record = string(text), r.kept.String()
+	status.State, status.Record = recording.Pack(string(text)), r.kept.String()
 	status.Verdict, status.Message = string(v.Outcome), v.Message
 	if status.Started == nil {
 		status.Started = &metav1.Time{Time: r.state.Started}
@@ -273,6 +256,7 @@ func (a *Analyst) End(ctx context.Context, ro *v1alpha1.Rollout, number int64, n
 			return fmt.Errorf("the AnalysisRun %s: %w", key, err)
 		}
 	}
+	a.Forget(client.ObjectKeyFromObject(ro))
 	run.Status.Completed = &metav1.Time{Time: now}
 	if err := a.Client.Status().Update(ctx, run); err != nil {
 		return fmt.Errorf("the AnalysisRun %s: %w", key, err)
