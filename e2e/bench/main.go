@@ -85,7 +85,7 @@ func command() *cobra.Command {
 	flags.IntVar(&o.files, "files", 50000, "files in the repository that is promoted into")
 	flags.IntVar(&o.times, "times", 9, "promotions that are timed")
 	flags.StringVar(&o.profile, "profile", string(sandbox.Light), "the sandbox: light, or full for Gitea, Flux and Traefik")
-	cmd.AddCommand(plotsCommand(), promoteCommand(), sourceCommand())
+	cmd.AddCommand(plotsCommand(), promoteCommand(), serveCommand(), sourceCommand())
 	return cmd
 }
 
@@ -123,6 +123,7 @@ func measureGit(ctx context.Context, o options) ([]figure.Figure, error) {
 	return promotion.Measure(ctx, promotion.Options{
 		Files: o.files, Times: o.times, Clones: clones, Progress: os.Stdout,
 		Promoter: func(ctx context.Context, url, store string) *exec.Cmd { return self(ctx, "promote", url, store) },
+		Server:   func(ctx context.Context, dir string) *exec.Cmd { return self(ctx, "serve", dir) },
 	})
 }
 
@@ -166,6 +167,15 @@ func promoteCommand() *cobra.Command {
 		Use: "promote URL STORE", Short: "Promote what is read from standard input", Hidden: true, Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return promotion.Promote(cmd.Context(), args[0], args[1], os.Stdin, os.Stdout)
+		},
+	}
+}
+
+func serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "serve DIR", Short: "Serve Git repositories as Serin does", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return promotion.Serve(cmd.Context(), args[0], os.Stdout)
 		},
 	}
 }

@@ -26,6 +26,8 @@ type Options struct {
 	Times, Clones int
 	// Promoter makes the command that runs Promote with a URL and a directory.
 	Promoter func(ctx context.Context, url, store string) *exec.Cmd
+	// Server makes the command that runs Serve with a directory.
+	Server func(ctx context.Context, dir string) *exec.Cmd
 	// Progress is told what is measured.
 	Progress io.Writer
 }
@@ -40,7 +42,7 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	fmt.Fprintf(o.Progress, "a repository of %d files\n", o.Files)
-	served, err := startServer(ctx, filepath.Join(dir, "served"), o.Files)
+	served, err := startServer(ctx, filepath.Join(dir, "served"), o.Files, o.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +58,10 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 		return nil, err
 	}
 	fmt.Fprintf(o.Progress, "cold: Serin %.2f s\n", cold.Seconds)
+	servedSerin, err := served.peak()
+	if err != nil {
+		return nil, err
+	}
 	person := person{url: served.url, dir: filepath.Join(dir, "clone")}
 	var warm, clone []float64
 	last := cold
@@ -75,6 +81,10 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 		warm = append(warm, last.Seconds)
 		fmt.Fprintf(o.Progress, "%d of %d: Serin %.2f s%s\n", i+1, o.Times, last.Seconds, beside)
 	}
+	servedAll, err := served.peak()
+	if err != nil {
+		return nil, err
+	}
 	prefix := fmt.Sprintf("git.promotion_%d_files.", o.Files)
 	return []figure.Figure{
 		figure.New(prefix+"warm_median", median(warm), "s", len(warm)).Max(1.5),
@@ -83,6 +93,9 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 		figure.New(prefix+"git_clone_median", median(clone), "s", len(clone)),
 		figure.New(prefix+"times_faster_than_clone", median(clone)/median(warm), "x", len(clone)),
 		figure.New(prefix+"peak_memory", float64(last.PeakBytes)/(1<<20), "MiB", len(warm)+1).Max(150),
+		// The embedded server's: Serin's first fetch, and with whole clones.
+		figure.New(prefix+"server_peak_memory", servedSerin, "MiB", 1).Max(150),
+		figure.New(prefix+"server_peak_memory_with_clones", servedAll, "MiB", len(clone)).Max(150),
 	}, nil
 }
 

@@ -9,33 +9,45 @@ import (
 	"testing"
 )
 
-// promoting, where set, makes this test binary the promoting process.
-const promoting = "BENCH_PROMOTING"
+// role, where set, makes this test binary the promoting or the serving process.
+const role = "BENCH_ROLE"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(promoting) == "" {
+	var err error
+	switch os.Getenv(role) {
+	case "promote":
+		err = Promote(context.Background(), os.Args[1], os.Args[2], os.Stdin, os.Stdout)
+	case "serve":
+		err = Serve(context.Background(), os.Args[1], os.Stdout)
+	default:
 		os.Exit(m.Run())
 	}
-	if err := Promote(context.Background(), os.Args[1], os.Args[2], os.Stdin, os.Stdout); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
+// self runs this test binary in a role.
+func self(ctx context.Context, as string, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, os.Args[0], args...)
+	command.Env = append(os.Environ(), role+"="+as)
+	return command
+}
+
+func serve(ctx context.Context, dir string) *exec.Cmd { return self(ctx, "serve", dir) }
+
 func TestMeasure(t *testing.T) {
 	figures, err := Measure(t.Context(), Options{
 		Files: 200, Times: 3, Clones: 2, Progress: io.Discard,
-		Promoter: func(ctx context.Context, url, store string) *exec.Cmd {
-			command := exec.CommandContext(ctx, os.Args[0], url, store)
-			command.Env = append(os.Environ(), promoting+"=1")
-			return command
-		},
+		Promoter: func(ctx context.Context, url, store string) *exec.Cmd { return self(ctx, "promote", url, store) },
+		Server:   serve,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(figures) != 6 {
-		t.Errorf("got %d figures, want 6", len(figures))
+	if len(figures) != 8 {
+		t.Errorf("got %d figures, want 8", len(figures))
 	}
 	for _, f := range figures {
 		if f.Value <= 0 {
@@ -46,14 +58,12 @@ func TestMeasure(t *testing.T) {
 
 // A promotion that wrote nothing is not to be timed.
 func TestRepeatedPromotionIsAnError(t *testing.T) {
-	served, err := startServer(t.Context(), t.TempDir(), 20)
+	served, err := startServer(t.Context(), t.TempDir(), 20, serve)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = served.close() })
-	command := exec.Command(os.Args[0], served.url, t.TempDir())
-	command.Env = append(os.Environ(), promoting+"=1")
-	p, err := startPromoter(command)
+	p, err := startPromoter(self(t.Context(), "promote", served.url, t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,16 +5,21 @@ package promotion
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/serin-gitops/serin/e2e/bench/proc"
 	"github.com/serin-gitops/serin/embedded/gitserver"
 )
 
@@ -27,35 +32,74 @@ const (
 	image      = "registry.example.com/web"
 )
 
-// server is the embedded Git server on a loopback port.
+// server is the embedded Git server on a loopback port, as a process of its own.
 type server struct {
-	url  string
-	http *http.Server
+	url     string
+	process *exec.Cmd
+}
+
+// Serve is the serving process: it serves the repositories in dir by the
+// embedded Git server until ctx ends, and writes its address to out.
+func Serve(ctx context.Context, dir string, out io.Writer) error {
+	git, err := gitserver.New(gitserver.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	served := &http.Server{Handler: git, ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = served.Close() })
+	defer stop()
+	if _, err := fmt.Fprintf(out, "http://%s\n", listener.Addr()); err != nil {
+		return err
+	}
+	if err := served.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 // startServer serves a repository of about this many files, all in one commit.
-func startServer(ctx context.Context, dir string, files int) (*server, error) {
-	git, err := gitserver.New(gitserver.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, err
-	}
-	if err := git.Create(name); err != nil {
+func startServer(ctx context.Context, dir string, files int, command func(ctx context.Context, dir string) *exec.Cmd) (*server, error) {
+	if err := git(ctx, "", "init", "--quiet", "--bare", "--initial-branch", branch, filepath.Join(dir, name+".git")); err != nil {
 		return nil, err
 	}
 	if err := fill(ctx, filepath.Join(dir, name+".git"), files); err != nil {
 		return nil, err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	s := &server{process: command(ctx, dir)}
+	s.process.Stderr = os.Stderr
+	out, err := s.process.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	s := &server{url: fmt.Sprintf("http://%s/%s.git", listener.Addr(), name), http: &http.Server{Handler: git, ReadHeaderTimeout: 10 * time.Second}}
-	// Serve ends with Close; what goes wrong before shows in the first fetch.
-	go func() { _ = s.http.Serve(listener) }()
+	if err := s.process.Start(); err != nil {
+		return nil, fmt.Errorf("serving process: %w", err)
+	}
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("serving process gave no address: %w", err), s.close())
+	}
+	s.url = strings.TrimSpace(address) + "/" + name + ".git"
 	return s, nil
 }
 
-func (s *server) close() error { return s.http.Close() }
+// peak is the most memory, in MiB, that the serving process ever had resident.
+func (s *server) peak() (float64, error) {
+	bytes, err := proc.Peak(strconv.Itoa(s.process.Process.Pid))
+	return float64(bytes) / (1 << 20), err
+}
+
+func (s *server) close() error {
+	if err := s.process.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	// Killed: how it ended is known.
+	_ = s.process.Wait()
+	return nil
+}
 
 // appDir is where an application's files are.
 func appDir(app int) string {
