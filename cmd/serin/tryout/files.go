@@ -43,12 +43,12 @@ type tried struct {
 	rollout *v1alpha1.Rollout
 	spec    analysis.Spec
 	steps   []simulate.Step
-	// left are the checks that only running pods can answer.
+	// left are the checks that only running pods, or a gate, can answer.
 	left []string
 }
 
 // read gives the Rollout's analysis as the controller would ask it, without
-// the checks that ask pods.
+// the checks that ask pods or gates.
 func (f *analysisFiles) read(in io.Reader) (tried, error) {
 	var found documents
 	for _, name := range append(slices.Clone(f.rollouts), f.templates...) {
@@ -66,7 +66,7 @@ func (f *analysisFiles) read(in io.Reader) (tried, error) {
 	}
 	var asked []v1alpha1.Check
 	for _, check := range all {
-		if check.HTTP != nil || check.Peers != nil {
+		if check.HTTP != nil || check.Peers != nil || check.Webhook != nil {
 			t.left = append(t.left, check.Name)
 			continue
 		}
