@@ -51,10 +51,14 @@ func (c *Client) ask(ctx context.Context, query string, at time.Time) (model.Val
 }
 
 func (c *Client) query(ctx context.Context, query string, at time.Time) (model.Value, error) {
+	began := time.Now()
 	if err := c.budget.Wait(ctx); err != nil {
-		return nil, c.outage(fmt.Errorf("the budget of %g queries a second is spent: %w", float64(c.budget.Limit()), err))
+		c.asked(time.Since(began), false)
+		return nil, c.outage(fmt.Errorf("the budget of %g queries a second is spent; raise --prometheus-queries, or look less often: %w", float64(c.budget.Limit()), err))
 	}
+	waited := time.Since(began)
 	value, warnings, _, err := c.api.Query(ctx, query, at)
+	c.asked(waited, err == nil)
 	if err != nil {
 		return nil, c.classify(err)
 	}

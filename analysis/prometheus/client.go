@@ -24,8 +24,9 @@ import (
 const (
 	// DefaultTimeout bounds one query with its retries.
 	DefaultTimeout = 10 * time.Second
-	// DefaultQueriesPerSecond is the budget of one source.
-	DefaultQueriesPerSecond = 100
+	// DefaultQueriesPerSecond is the budget of one source: what 1,000 rollouts
+	// with two checks of it every 10 s need.
+	DefaultQueriesPerSecond = 200
 	retries                 = 2
 )
 
@@ -52,6 +53,9 @@ type Options struct {
 	Timeout time.Duration
 	// QueriesPerSecond is the budget; 0 means DefaultQueriesPerSecond.
 	QueriesPerSecond float64
+	// Asked, where set, is told of each query: how long it waited for the budget,
+	// and whether it was answered.
+	Asked func(waited time.Duration, answered bool) `json:"-"`
 }
 
 // OAuth2 is the client credentials grant (RFC 6749, 4.4).
@@ -70,6 +74,7 @@ type Client struct {
 	secrets []string
 	timeout time.Duration
 	budget  *rate.Limiter
+	asked   func(waited time.Duration, answered bool)
 	flights singleflight.Group
 	windows *cache
 	// release closes the connections that are not in use.
@@ -96,8 +101,13 @@ func New(o Options) (*Client, error) {
 	if perSecond <= 0 {
 		perSecond = DefaultQueriesPerSecond
 	}
+	asked := o.Asked
+	if asked == nil {
+		asked = func(time.Duration, bool) {}
+	}
 	return &Client{
-		api: promv1.NewAPI(c), where: u.Redacted(), secrets: o.secrets(), timeout: o.timeout(),
+		asked: asked,
+		api:   promv1.NewAPI(c), where: u.Redacted(), secrets: o.secrets(), timeout: o.timeout(),
 		release: httpClient.CloseIdleConnections,
 		budget:  rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond))),
 		windows: newCache(),

@@ -25,7 +25,7 @@ func (f *controllerFlags) analyst(mgr ctrl.Manager, secrets access.Secrets) (*an
 	}
 	return &analysisrun.Analyst{
 		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Prober: pods{prober},
-		Sources: &sources{secrets: secrets, fallback: f.prometheus},
+		Sources: &sources{secrets: secrets, fallback: f.prometheus, perSecond: f.prometheusQueries},
 		Inspect: inspector(prober),
 		Gate:    newGates(secrets),
 	}, nil
@@ -51,7 +51,9 @@ func probed(pods []analysisrun.Pod) []probe.Pod {
 type sources struct {
 	secrets  access.Secrets
 	fallback string
-	pool     prometheus.Pool
+	// perSecond is the budget of queries of each.
+	perSecond float64
+	pool      prometheus.Pool
 }
 
 // Metrics implements analysisrun.Sources.
@@ -63,7 +65,9 @@ func (s *sources) Metrics(ctx context.Context, namespace string, source *v1alpha
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.pool.Get(optionsOf(enter))
+	options := optionsOf(enter)
+	options.QueriesPerSecond, options.Asked = s.perSecond, countMetricQuery
+	client, err := s.pool.Get(options)
 	if err != nil {
 		return nil, fmt.Errorf("analysis.source: %w", err)
 	}

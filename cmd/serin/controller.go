@@ -24,6 +24,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/serin-gitops/serin/analysis/prometheus"
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/access"
 	"github.com/serin-gitops/serin/controllers/pipeline"
@@ -44,6 +45,7 @@ type controllerFlags struct {
 	embedded                     string
 	webhookSecrets               string
 	prometheus                   string
+	prometheusQueries            float64
 	leaderElect                  bool
 	namespace                    string
 	watch                        []string
@@ -68,6 +70,7 @@ func controllerCommand() *cobra.Command {
 	set.StringVar(&f.embedded, "embedded", "", "a file that configures the embedded Git server, registry and sync")
 	set.StringVar(&f.webhookSecrets, "webhook-secret-file", "", "a file with the secrets that webhooks are accepted with, one a line; without it none are")
 	set.StringVar(&f.prometheus, "prometheus", "http://prometheus.monitoring:9090", "the metric source of Rollouts that name none")
+	set.Float64Var(&f.prometheusQueries, "prometheus-queries", prometheus.DefaultQueriesPerSecond, "the most queries a second to one metric source")
 	set.BoolVar(&f.leaderElect, "leader-elect", true, "act only while holding the lease, so that there may be two of it")
 	set.StringVar(&f.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the namespace that it runs in, for the lease")
 	set.StringSliceVar(&f.watch, "watch-namespaces", nil, "the namespaces to work in; all, where none is given")
