@@ -95,10 +95,14 @@ func judgeRatio(spec Spec, check Check, r evidence.State, h History, v CheckVerd
 	case logE >= limit+math.Log(suspicion):
 		v.Reason = ReasonSuspicious
 		v.Message = fmt.Sprintf("%s: %s odds of being chance, %s fail the check", compare(what, canary, stable), odds(logE), odds(limit))
+	case r.Capped:
+		v.Reason = ReasonSuspicious
+		canary, stable := h.Recent(1)
+		v.Message = fmt.Sprintf("lately %s: more than one window may prove, the next one tells", compare(what, canary, stable))
 	default:
 		v.Outcome, v.Reason = Pass, ReasonHealthy
 		v.Proven = r.Proven(test, spec.beta()*share)
-		v.Message = compare(what, canary, stable) + ": no evidence that the canary is worse"
+		v.Message = compare(what, canary, stable) + ": " + unproven(r, test)
 		if v.Proven {
 			v.Message = compare(what, canary, stable) + ": shown to be good"
 		}
@@ -134,6 +138,7 @@ func withhold(spec Spec, check Check, trial State, s CheckState, v CheckVerdict,
 
 func absentVerdict(spec Spec, check Check, a AbsenceState, v CheckVerdict, now time.Time) CheckVerdict {
 	since := now.Sub(a.Since)
+	doubtful := v.Reason == ReasonSuspicious || v.Reason == ReasonProbesFailing
 	v.Outcome, v.Proven = Inconclusive, false
 	switch a.Kind {
 	case Outage:
@@ -157,7 +162,7 @@ func absentVerdict(spec Spec, check Check, a AbsenceState, v CheckVerdict, now t
 	default:
 		v.Reason, v.Message = ReasonNoData, "no data: "+a.Message
 	}
-	if check.NoDataPasses && a.Kind != Partial {
+	if check.NoDataPasses && a.Kind != Partial && !doubtful {
 		v.Outcome = Pass
 		v.Message += " (accepted by this check)"
 	}
@@ -169,7 +174,8 @@ func absentVerdict(spec Spec, check Check, a AbsenceState, v CheckVerdict, now t
 func conclude(checks []CheckVerdict) Verdict {
 	v := Verdict{Outcome: Pass, Proven: true, Reason: ReasonHealthy, Checks: checks}
 	var fail, freeze, hold, only *CheckVerdict
-	deciding := 0
+	// Looks that went well prove nothing: proof is of a statistical check.
+	deciding, proof := 0, false
 	for i := range checks {
 		c := &checks[i]
 		if c.DryRun {
@@ -178,6 +184,7 @@ func conclude(checks []CheckVerdict) Verdict {
 		deciding++
 		only = c
 		v.Proven = v.Proven && c.Proven
+		proof = proof || c.Proven && (Check{Kind: c.Kind}).statistical()
 		v.Freeze = v.Freeze || c.Freeze
 		v.NeedsPerson = v.NeedsPerson || c.Reason == ReasonSourceLimit || c.Reason == ReasonBadQuery || c.Reason == ReasonInvalidCheck
 		switch {
@@ -189,6 +196,7 @@ func conclude(checks []CheckVerdict) Verdict {
 			hold = c
 		}
 	}
+	v.Proven = v.Proven && proof
 	decider := first(fail, freeze, hold)
 	if decider == nil {
 		switch deciding {

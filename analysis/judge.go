@@ -180,8 +180,8 @@ func (s CheckState) absent(a Absence, at time.Time) CheckState {
 	return s
 }
 
-// observeRatio adds a window to the evidence. One from before the step, counted
-// late, says nothing of what the step needs to pass.
+// observeRatio adds a window to the evidence. One that began before the step, at
+// another weight, says nothing of what the step needs to pass.
 func (s CheckState) observeRatio(t evidence.Test, step time.Time, o Observation) CheckState {
 	r := evidence.State{}
 	if s.Ratio != nil {
@@ -189,7 +189,7 @@ func (s CheckState) observeRatio(t evidence.Test, step time.Time, o Observation)
 	}
 	before := r
 	r = r.Observe(t, *o.Stable, *o.Canary)
-	if !o.Window.End.After(step) {
+	if o.Window.Start.Before(step) {
 		r.StepCanary, r.Better, r.Within = before.StepCanary, before.Better, before.Within
 	}
 	if o.Stable.Total+o.Canary.Total > 0 {

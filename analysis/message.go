@@ -29,6 +29,14 @@ func failedMessage(what string, t evidence.Test, r evidence.State, h History, re
 	return fmt.Sprintf("%s: worse with %s odds of being chance", text, odds(logE))
 }
 
+// unproven is what is said of a canary that passes, and is not shown to be good.
+func unproven(r evidence.State, t evidence.Test) string {
+	if r.Canary.Failed >= 1 && r.Canary.Rate() > t.Worse*r.Stable.Rate() {
+		return "worse in all, in too few windows to tell it from a burst or from chance"
+	}
+	return "no evidence that the canary is worse"
+}
+
 // compare gives both arms' figures: "canary 37 of 412 requests failed (9.0%),
 // stable 2 of 7,801 (0.03%)".
 func compare(what string, canary, stable Counts) string {

@@ -49,9 +49,9 @@ const (
 // Verdict is the answer of a whole analysis.
 type Verdict struct {
 	Outcome Outcome `json:"outcome"`
-	// Proven is true when every deciding check passes and every statistical one
-	// has evidence that the canary is good; a step "until: Evidence" advances
-	// then. It implies Outcome Pass.
+	// Proven is true when every deciding check passes, there is a ratio or latency
+	// check among them, and each of these has evidence that the canary is good; a
+	// step "until: Evidence" advances then. It implies Outcome Pass.
 	Proven bool `json:"proven,omitempty"`
 	// Freeze asks the caller to stop the step's clock: a source is away.
 	Freeze bool `json:"freeze,omitempty"`

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"math"
+	"slices"
 )
 
 // The alternatives each test bets on. A mixture over a grid loses at most the
@@ -24,11 +25,11 @@ const (
 	usualRequests  = 20_000
 	// maxLog bounds every accumulated logarithm, so that all stay finite.
 	maxLog = 690
-	// maxWindowLog bounds what one window may add against the canary, about two
-	// failures at 5% weight, and unsureWindowLog while stable has shown fewer
+	// maxWindowLog bounds what one window may add to any bet, about two failures
+	// of the canary at 5% weight, and unsureWindowLog while stable has shown fewer
 	// than sureFailures failures to learn from. Failures within one window may
-	// have one cause; a single burst must not decide. Bounding a bet from above
-	// keeps it a supermartingale.
+	// have one cause; a single burst must neither fail the canary nor, on stable,
+	// prove it good. Bounding a bet from above keeps it a supermartingale.
 	maxWindowLog    = 4.5
 	unsureWindowLog = 3
 	sureFailures    = 20
@@ -67,19 +68,26 @@ func (r State) Observe(t Test, stable, canary Counts) State {
 		most = unsureWindowLog
 	}
 	r = r.remember(stable)
+	if canary.Total > 0 {
+		r.Capped = false
+	}
 	if stable.Total > 0 && canary.Total > 0 {
 		r.Looks++
-		r.Worse = bet(r.Worse, r.Looks, worseIncrements(t.Tolerance, stable, canary, factor), most)
-		r.Better = accumulate(r.Better, betterIncrements(t.Worse, stable, canary, factor))
+		worse := worseIncrements(t.Tolerance, stable, canary, factor)
+		r.Capped = slices.Max(worse) > most
+		r.Worse = bet(r.Worse, r.Looks, worse, most)
+		r.Better = accumulate(r.Better, betterIncrements(t.Worse, stable, canary, factor), most)
 	}
 	if t.Objective > 0 && canary.Total > 0 {
 		// Where stable misses the objective too, the objective is no fair
 		// measure and the comparison decides alone.
 		if max(r.Recent.Rate(), r.Usual.Rate()) <= t.Objective {
 			r.GuardLooks++
-			r.Guard = bet(r.Guard, r.GuardLooks, guardIncrements(t.Objective, guardGrid, canary, factor), most)
+			over := guardIncrements(t.Objective, guardGrid, canary, factor)
+			r.Capped = r.Capped || slices.Max(over) > most
+			r.Guard = bet(r.Guard, r.GuardLooks, over, most)
 		}
-		r.Within = accumulate(r.Within, withinIncrements(t.Objective, canary, factor))
+		r.Within = accumulate(r.Within, withinIncrements(t.Objective, canary, factor), most)
 	}
 	r.Stable.Add(stable)
 	r.Canary.Add(canary)
@@ -179,9 +187,12 @@ func bernoulli(c Counts, p, p0 float64) float64 {
 	return c.Failed*math.Log(p/p0) + (c.Total-c.Failed)*(math.Log1p(-p)-math.Log1p(-p0))
 }
 
-func accumulate(logs, increments []float64) []float64 {
+// accumulate adds one window to bets that were all placed at the step's start.
+// No bet wins more than most.
+func accumulate(logs, increments []float64, most float64) []float64 {
 	next := make([]float64, len(increments))
 	for j, inc := range increments {
+		inc = min(inc, most)
 		if j < len(logs) {
 			inc += logs[j]
 		}

@@ -46,6 +46,10 @@ type State struct {
 	// Worse and Guard hold one accumulated log likelihood ratio per alternative.
 	Worse []float64 `json:"worse,omitempty"`
 	Guard []float64 `json:"guard,omitempty"`
+	// Capped is true while the newest window with requests of the canary spoke
+	// against it by more than one window may: what it holds beyond that is no
+	// evidence yet, and no reason to go on either.
+	Capped bool `json:"capped,omitempty"`
 	// Better and Within are the mirrored tests of the current step.
 	Better []float64 `json:"better,omitempty"`
 	Within []float64 `json:"within,omitempty"`
