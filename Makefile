@@ -27,8 +27,8 @@ help: ## List the targets.
 ## The two commands of the README
 
 .PHONY: demo
-demo: $(SANDBOX) ## Show a release travel to production and a bad one come back (PROFILE=light|full, KUBECONFIG=file, DEMO_KEEP=1).
-	go run ./e2e/demo --profile $(PROFILE) $(if $(filter command% environment%,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG))
+demo: ## Show a release travel to production and a bad one come back (PROFILE=light|full, DEMO_KEEP=1; KUBECONFIG=file REGISTRY=host/path on a cluster of yours).
+	go run ./e2e/demo --profile $(PROFILE) $(if $(filter command% environment%,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG) --registry "$(REGISTRY)" --registry-push "$(REGISTRY_PUSH)" --prometheus "$(PROMETHEUS)")
 
 .PHONY: test
 test: ## Check everything that needs the light sandbox: style, unit, integration, scenarios.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -29,7 +30,8 @@ func main() {
 }
 
 func command() *cobra.Command {
-	var profile, kubeconfig string
+	var profile string
+	options := world.Options{Progress: os.Stdout}
 	cmd := &cobra.Command{
 		Use:           "demo",
 		Short:         "Tell the story of a good release and three bad ones on a real cluster",
@@ -37,32 +39,37 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return run(cmd.Context(), world.Options{Profile: sandbox.Profile(profile), Kubeconfig: kubeconfig, Progress: os.Stdout}, os.Getenv("DEMO_KEEP") != "")
+			options.Profile = sandbox.Profile(profile)
+			return run(cmd.Context(), options, os.Getenv("DEMO_KEEP") != "")
 		},
 	}
 	cmd.Flags().StringVar(&profile, "profile", string(sandbox.Light), "light, or full for Gitea, Flux and Traefik")
-	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "an existing cluster to use, and not a sandbox")
+	cmd.Flags().StringVar(&options.Kubeconfig, "kubeconfig", "", "an existing cluster to use, and not a sandbox")
+	cmd.Flags().StringVar(&options.Registry, "registry", "", "host and path that an existing cluster pulls images from, without a login")
+	cmd.Flags().StringVar(&options.RegistryPush, "registry-push", "", "the same by its name here, where that is another")
+	cmd.Flags().StringVar(&options.Prometheus, "prometheus", "", "the existing cluster's Prometheus as pods reach it; else http://prometheus.monitoring:9090")
 	return cmd
 }
 
 // run tells the story; the sandbox is taken down after it unless keep is set.
 func run(ctx context.Context, options world.Options, keep bool) (err error) {
 	started := time.Now()
-	fmt.Println("Bringing up a cluster with Serin in it. The first time on a machine this builds Kubernetes: about 10 minutes.")
-	if !keep && options.Kubeconfig == "" {
-		defer func() {
-			down, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
-			defer cancel()
-			if e := sandbox.Down(down, sandbox.Options{Progress: os.Stdout}); e != nil && err == nil {
-				err = e
-			}
-		}()
+	if options.Kubeconfig == "" {
+		fmt.Println("Bringing up a cluster with Serin in it. The first time on a machine this builds Kubernetes: about 10 minutes.")
+		if !keep {
+			defer func() { err = errors.Join(err, takeDown(ctx)) }()
+		}
+	} else {
+		fmt.Printf("Bringing Serin to the cluster of %s.\n", options.Kubeconfig)
 	}
 	w, err := world.Start(ctx, options)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = w.Git.Close() }()
+	defer func() { err = errors.Join(err, w.Close()) }()
+	if options.Kubeconfig != "" && !keep {
+		defer func() { err = errors.Join(err, leave(ctx, w)) }()
+	}
 	fmt.Printf("The cluster is up after %.0f s. The story takes about 5 minutes:\n\n", time.Since(started).Seconds())
 	figures, err := story.Tell(ctx, w, os.Stdout)
 	if err != nil {
@@ -77,7 +84,30 @@ func run(ctx context.Context, options world.Options, keep bool) (err error) {
 	}
 	fmt.Printf("\nThe same figures are in out/demo.json. It took %.0f s in all.\n", time.Since(started).Seconds())
 	if keep {
-		fmt.Printf("It stays up: KUBECONFIG=%s, Prometheus %s. make sandbox-down ends it.\n", w.Kubeconfig, w.PrometheusURL)
+		fmt.Printf("It stays up: KUBECONFIG=%s%s\n", w.Kubeconfig, howToEnd(w))
 	}
 	return nil
+}
+
+// howToEnd says where to look on, and how to end it.
+func howToEnd(w *world.World) string {
+	if w.PrometheusURL == "" {
+		return ". The next demo removes it, unless DEMO_KEEP is set then too."
+	}
+	return fmt.Sprintf(", Prometheus %s. make sandbox-down ends it.", w.PrometheusURL)
+}
+
+// takeDown ends the sandbox, also after an interrupt.
+func takeDown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	return sandbox.Down(ctx, sandbox.Options{Progress: os.Stdout})
+}
+
+// leave removes from an existing cluster what the demo made in it.
+func leave(ctx context.Context, w *world.World) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
+	defer cancel()
+	fmt.Println("Removing what the demo made in the cluster.")
+	return w.Remove(ctx)
 }

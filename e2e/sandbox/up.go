@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -263,11 +264,25 @@ func applyFile(ctx context.Context, c *Cluster, file string) error {
 
 // useExisting verifies access to an existing cluster and remembers it for Attach.
 func useExisting(ctx context.Context, l layout.Layout, kubeconfig string) (*Cluster, error) {
+	cluster, err := Existing(ctx, kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return cluster, errors.Join(layout.WriteFile(l.Path("existing"), []byte(cluster.Kubeconfig), 0o644), writeEnvironment(l, cluster))
+}
+
+// Existing takes an existing cluster in place of a sandbox, without remembering
+// it for Attach: a sandbox that is up stays the one that is found.
+func Existing(ctx context.Context, kubeconfig string) (*Cluster, error) {
 	kubeconfig, err := filepath.Abs(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	cluster := &Cluster{Kubeconfig: kubeconfig}
+	kubectl, err := exec.LookPath("kubectl")
+	if err != nil {
+		return nil, fmt.Errorf("an existing cluster is reached by kubectl: %w", err)
+	}
+	cluster := &Cluster{Kubeconfig: kubeconfig, Kubectl: kubectl}
 	client, err := cluster.clientset()
 	if err != nil {
 		return nil, err
@@ -275,7 +290,7 @@ func useExisting(ctx context.Context, l layout.Layout, kubeconfig string) (*Clus
 	if _, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); err != nil {
 		return nil, fmt.Errorf("existing cluster of %s: %w", kubeconfig, err)
 	}
-	return cluster, errors.Join(layout.WriteFile(l.Path("existing"), []byte(kubeconfig), 0o644), writeEnvironment(l, cluster))
+	return cluster, nil
 }
 
 // Down stops everything and removes it from the machine and its data from the

@@ -17,7 +17,7 @@ import (
 
 // embedded is the light profile: Git server, registry and sync are Serin's own.
 type embedded struct {
-	w *World
+	sandboxed
 	// password of the one user of both servers, made anew for each world.
 	password string
 }
@@ -27,6 +27,28 @@ func (e *embedded) overlay() string { return "embedded" }
 // manifests are the volume, which has no provisioner here, and the
 // configuration of the embedded servers.
 func (e *embedded) manifests() string {
+	volume := fmt.Sprintf(`apiVersion: v1
+kind: PersistentVolume
+metadata: {name: serin-data}
+spec:
+  capacity: {storage: 5Gi}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  storageClassName: ""
+  claimRef: {apiVersion: v1, kind: PersistentVolumeClaim, namespace: %s, name: serin-data}
+  hostPath: {path: %s}
+---
+`, SerinNamespace, e.dataPath())
+	return volume + e.configuration(`    registry:
+      address: ":5000"
+      directory: /var/lib/serin/registry
+      users: /etc/serin/users.yaml
+      names: [registry.local:5000]
+`) + e.credentials()
+}
+
+// configuration is embedded.yaml, with a section for the registry.
+func (e *embedded) configuration(registry string) string {
 	var syncs strings.Builder
 	for _, environment := range Environments {
 		fmt.Fprintf(&syncs, `
@@ -36,17 +58,6 @@ func (e *embedded) manifests() string {
         path: deploy/overlays/%[1]s`, environment)
 	}
 	return fmt.Sprintf(`apiVersion: v1
-kind: PersistentVolume
-metadata: {name: serin-data}
-spec:
-  capacity: {storage: 5Gi}
-  accessModes: [ReadWriteOnce]
-  persistentVolumeReclaimPolicy: Retain
-  storageClassName: ""
-  claimRef: {apiVersion: v1, kind: PersistentVolumeClaim, namespace: %[1]s, name: serin-data}
-  hostPath: {path: %[2]s}
----
-apiVersion: v1
 kind: ConfigMap
 metadata: {name: serin-embedded, namespace: %[1]s}
 data:
@@ -57,29 +68,29 @@ data:
       url: http://serin-git.%[1]s.svc:3000
       users: /etc/serin/users.yaml
       repositories: [deploy]
-    registry:
-      address: ":5000"
-      directory: /var/lib/serin/registry
-      users: /etc/serin/users.yaml
-      names: [registry.local:5000]
-    sync:%[3]s
+%[2]s    sync:%[3]s
 ---
-apiVersion: v1
+`, SerinNamespace, registry, syncs.String())
+}
+
+// credentials are those of the servers, and of the Pipeline.
+func (e *embedded) credentials() string {
+	return fmt.Sprintf(`apiVersion: v1
 kind: Secret
 metadata: {name: serin-embedded, namespace: %[1]s}
 stringData:
   users.yaml: |
-    - {name: %[4]s, password: %[5]s}
+    - {name: %[2]s, password: %[3]s}
 ---
 apiVersion: v1
 kind: Namespace
-metadata: {name: %[6]s}
+metadata: {name: %[4]s}
 ---
 apiVersion: v1
 kind: Secret
-metadata: {name: deploy, namespace: %[6]s}
-stringData: {username: %[4]s, password: %[5]s}
-`, SerinNamespace, e.w.dataPath(), syncs.String(), gitUser, e.password, Namespace)
+metadata: {name: deploy, namespace: %[4]s}
+stringData: {username: %[2]s, password: %[3]s}
+`, SerinNamespace, gitUser, e.password, Namespace)
 }
 
 // clear has nothing to remove: Serin's volume holds all, and goes with the rest.

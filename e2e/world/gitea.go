@@ -34,7 +34,7 @@ var fluxKinds = []schema.GroupVersionKind{
 
 // gitea is the full profile: Git, pull requests and images are Gitea's, Flux
 // applies, and traffic to production goes through Traefik.
-type gitea struct{ w *World }
+type gitea struct{ sandboxed }
 
 // overlay is one of ours upon config/default, as a user would write it.
 func (*gitea) overlay() string { return "../e2e/world/full" }

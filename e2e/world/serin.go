@@ -3,12 +3,12 @@ package world
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,7 +20,6 @@ import (
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/e2e/images"
-	"github.com/serin-gitops/serin/e2e/sandbox"
 )
 
 const (
@@ -30,24 +29,48 @@ const (
 	userID  = 65532
 )
 
+// pushSerin builds and pushes what runs beside the example.
 func (w *World) pushSerin(ctx context.Context) error {
 	image, err := w.Builder.Serin(ctx, serinTag)
 	if err != nil {
 		return err
 	}
-	if err := w.Push(ctx, sandbox.BootstrapPrefix+"/serin:"+serinTag, image); err != nil {
+	if w.serin, err = w.pushTool(ctx, "serin", image); err != nil {
 		return err
 	}
-	load, err := w.Builder.Load(ctx, serinTag)
+	if image, err = w.Builder.Load(ctx, serinTag); err != nil {
+		return err
+	}
+	w.load, err = w.pushTool(ctx, "load", image)
+	return err
+}
+
+// pushTool returns the reference with its digest: a node that has pulled the
+// tag before would not pull it again.
+func (w *World) pushTool(ctx context.Context, name string, image v1.Image) (string, error) {
+	digest, err := image.Digest()
 	if err != nil {
-		return err
+		return "", err
 	}
-	return w.Push(ctx, sandbox.BootstrapPrefix+"/load:"+serinTag, load)
+	reference := w.host.tools() + "/" + name + ":" + serinTag
+	return reference + "@" + digest.String(), w.host.pushTool(ctx, reference, image)
+}
+
+// worldNamespaces are all that a world is in.
+func worldNamespaces() []string {
+	names := []string{Namespace, SerinNamespace, loadNamespace}
+	for _, environment := range Environments {
+		names = append(names, NamespaceOf(environment))
+	}
+	return names
 }
 
 // clear removes Serin and the example's namespaces, and waits until they are
 // gone. Serin's objects go first, while Serin is there to let go of them.
 func (w *World) clear(ctx context.Context) error {
+	if err := w.host.mayClear(ctx); err != nil {
+		return err
+	}
 	if err := w.host.clear(ctx); err != nil {
 		return err
 	}
@@ -56,10 +79,7 @@ func (w *World) clear(ctx context.Context) error {
 			return err
 		}
 	}
-	names := []string{Namespace, SerinNamespace, "load"}
-	for _, environment := range Environments {
-		names = append(names, NamespaceOf(environment))
-	}
+	names := worldNamespaces()
 	for _, name := range names {
 		err := w.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 		if client.IgnoreNotFound(err) != nil {
@@ -77,16 +97,29 @@ func (w *World) clear(ctx context.Context) error {
 			return err
 		}
 	}
-	return w.clearVolumes(ctx)
+	return w.host.clearVolumes(ctx)
 }
 
-// deleteAll deletes every object of a kind; a kind that is not installed has none.
+// deleteAll deletes the world's objects of a kind; a kind that is not installed
+// has none.
 func (w *World) deleteAll(ctx context.Context, list client.ObjectList) error {
-	if err := w.Client.List(ctx, list); err != nil {
+	for _, namespace := range worldNamespaces() {
+		if err := w.deleteIn(ctx, namespace, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *World) deleteIn(ctx context.Context, namespace string, list client.ObjectList) error {
+	if err := w.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
 		if isNoKind(err) {
 			return nil
 		}
 		return err
+	}
+	if len(itemsOf(list)) == 0 {
+		return nil
 	}
 	for _, object := range itemsOf(list) {
 		if err := client.IgnoreNotFound(w.Client.Delete(ctx, object)); err != nil {
@@ -94,7 +127,7 @@ func (w *World) deleteAll(ctx context.Context, list client.ObjectList) error {
 		}
 	}
 	err := Eventually(ctx, time.Minute, "Serin to let go of its objects", func(ctx context.Context) (string, error) {
-		if err := w.Client.List(ctx, list); err != nil {
+		if err := w.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
 			return "", err
 		}
 		return missingUnless(len(itemsOf(list)) == 0, "%d are left", len(itemsOf(list))), nil
@@ -112,35 +145,17 @@ func (w *World) deleteAll(ctx context.Context, list client.ObjectList) error {
 	return nil
 }
 
-func (w *World) clearVolumes(ctx context.Context) error {
-	var volumes corev1.PersistentVolumeList
-	if err := w.Client.List(ctx, &volumes); err != nil {
-		return err
-	}
-	for i := range volumes.Items {
-		if err := client.IgnoreNotFound(w.Client.Delete(ctx, &volumes.Items[i])); err != nil {
-			return err
-		}
-	}
-	if err := os.RemoveAll("/var/lib/ipfs-kit"); err != nil {
-		return err
-	}
-	return os.RemoveAll(w.dataPath())
-}
-
-func (w *World) dataPath() string { return filepath.Join(cacheOf(w.Builder.Root), dataDir) }
-
 // deploySerin applies config/ as a user would, with the image of this checkout.
 func (w *World) deploySerin(ctx context.Context) error {
-	if err := os.MkdirAll(w.dataPath(), 0o750); err != nil {
-		return err
-	}
-	if err := os.Chown(w.dataPath(), userID, userID); err != nil {
+	if err := w.host.makeVolume(); err != nil {
 		return err
 	}
 	overlay := w.host.overlay()
 	manifests, err := w.render(overlay)
 	if err != nil {
+		return err
+	}
+	if err := w.remember(ctx, manifests); err != nil {
 		return err
 	}
 	if err := w.applyCRDs(ctx); err != nil {
@@ -177,7 +192,12 @@ func (w *World) render(overlay string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return strings.ReplaceAll(string(text), "ghcr.io/serin-gitops/serin:latest", sandbox.BootstrapPrefix+"/serin:"+serinTag), nil
+	rendered := strings.ReplaceAll(string(text), "ghcr.io/serin-gitops/serin:latest", w.serin)
+	if prometheus := w.options.Prometheus; prometheus != "" {
+		const last = "- --embedded=/etc/serin/embedded.yaml"
+		rendered = strings.Replace(rendered, last, "- --prometheus="+prometheus+"\n        "+last, 1)
+	}
+	return rendered, nil
 }
 
 // WaitForSerin waits until Serin's Deployment is available.
@@ -211,7 +231,7 @@ func (w *World) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if w.Git, err = OpenGit(w.Command, url); err != nil {
+	if w.Git, err = OpenGit(w.host.reach, url); err != nil {
 		return err
 	}
 	return w.Git.Seed(ctx, files)

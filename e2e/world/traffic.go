@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/e2e/load"
-	"github.com/serin-gitops/serin/e2e/sandbox"
 )
 
 const (
@@ -38,7 +37,7 @@ func (w *World) StartTraffic(ctx context.Context, environment string, rate int, 
 			RestartPolicy:                 corev1.RestartPolicyNever,
 			TerminationGracePeriodSeconds: new(int64(1)),
 			Containers: []corev1.Container{{
-				Name: "load", Image: sandbox.BootstrapPrefix + "/load:" + serinTag,
+				Name: "load", Image: w.load,
 				Args: []string{"--url=" + w.host.loadURL(environment), fmt.Sprintf("--rate=%d", rate), "--duration=" + duration.String()},
 			}},
 		},
@@ -62,10 +61,11 @@ func (t *Traffic) Stats(ctx context.Context) (load.Stats, error) {
 	if err := t.w.Client.Get(ctx, types.NamespacedName{Namespace: loadNamespace, Name: t.pod}, &pod); err != nil {
 		return load.Stats{}, err
 	}
-	if pod.Status.PodIP == "" {
-		return load.Stats{}, fmt.Errorf("pod %s has no address yet: %s", t.pod, pod.Status.Phase)
+	url, transport, err := t.w.host.statsOf(&pod)
+	if err != nil {
+		return load.Stats{}, err
 	}
-	return load.Load(ctx, fmt.Sprintf("http://%s:%d", pod.Status.PodIP, loadPort), load.WithTransport(t.w.Transport()))
+	return load.Load(ctx, url, load.WithTransport(transport))
 }
 
 // Stop ends the traffic; its last counts are returned.

@@ -17,19 +17,24 @@ func Eventually(ctx context.Context, limit time.Duration, what string, condition
 	defer cancel()
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
-	last := "it was never looked at"
+	last, failed := "it was never looked at", error(nil)
 	for {
 		missing, err := condition(ctx)
 		if err == nil && missing == "" {
 			return nil
 		}
 		if err == nil {
-			last = missing
+			last, failed = missing, nil
 		} else if ctx.Err() == nil {
-			last = err.Error()
+			failed = err
 		}
 		select {
 		case <-ctx.Done():
+			// The last look is often cut short by the limit itself: what was
+			// seen before tells more.
+			if failed != nil {
+				return fmt.Errorf("waited %s for %s: %s; the last look failed: %w", limit, what, last, failed)
+			}
 			return fmt.Errorf("waited %s for %s: %s", limit, what, last)
 		case <-ticker.C:
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -47,8 +48,15 @@ func NamespaceOf(environment string) string { return "ipfs-" + environment }
 // Options of Start.
 type Options struct {
 	Profile sandbox.Profile
-	// Kubeconfig of an existing cluster to use.
+	// Kubeconfig of an existing cluster to use, in profile light.
 	Kubeconfig string
+	// Registry is where an existing cluster pulls images from, host and path,
+	// after http:// where it has no TLS; RegistryPush is its name here, where
+	// that is another.
+	Registry, RegistryPush string
+	// Prometheus is an existing cluster's, as pods reach it; empty means
+	// Serin's default.
+	Prometheus string
 	// Progress is written to as parts come up; nil discards it.
 	Progress io.Writer
 	// Overlays changes files of the deploy repository before it is pushed.
@@ -67,6 +75,10 @@ type World struct {
 	host    host
 	// first is the digest of v1.0.0.
 	first string
+	// serin and load are the references of these images.
+	serin, load string
+	// made is what the world brought to the cluster outside of namespaces.
+	made []*unstructured.Unstructured
 }
 
 // Start brings everything up, with v1.0.0 of the example in every environment.
@@ -83,7 +95,7 @@ func Start(ctx context.Context, options Options) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := sandbox.Up(ctx, sandbox.Options{Profile: options.Profile, Kubeconfig: options.Kubeconfig, Progress: options.Progress})
+	cluster, err := clusterOf(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +126,20 @@ func Start(ctx context.Context, options Options) (*World, error) {
 	}
 	return w, nil
 }
+
+// clusterOf brings the sandbox up, or takes the existing cluster.
+func clusterOf(ctx context.Context, options Options) (*sandbox.Cluster, error) {
+	if options.Kubeconfig == "" {
+		return sandbox.Up(ctx, sandbox.Options{Profile: options.Profile, Progress: options.Progress})
+	}
+	if options.Profile == sandbox.Full {
+		return nil, errors.New("profile full is the sandbox's own Gitea, Flux and Traefik: use profile light with an existing cluster")
+	}
+	return sandbox.Existing(ctx, options.Kubeconfig)
+}
+
+// Close ends what reaches into the cluster; the world goes on there.
+func (w *World) Close() error { return errors.Join(w.Git.Close(), w.host.close()) }
 
 func cacheOf(root string) string {
 	if cache := os.Getenv("SERIN_CACHE"); cache != "" {
