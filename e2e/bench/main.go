@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/serin-gitops/serin/e2e/bench/faults"
 	"github.com/serin-gitops/serin/e2e/bench/figure"
 	"github.com/serin-gitops/serin/e2e/bench/judge"
 	"github.com/serin-gitops/serin/e2e/bench/plots"
@@ -128,7 +129,12 @@ func measureGit(ctx context.Context, o options) ([]figure.Figure, error) {
 }
 
 func measureAnalysis(ctx context.Context, o options) ([]figure.Figure, error) {
-	return judge.Measure(ctx, judge.Options{Runs: o.runs, Progress: os.Stdout, Source: startSource})
+	figures, err := judge.Measure(ctx, judge.Options{Runs: o.runs, Progress: os.Stdout, Source: startSource})
+	if err != nil {
+		return nil, err
+	}
+	caused, err := faults.Measure(ctx, o.runs, os.Stdout)
+	return append(figures, caused...), err
 }
 
 func measureWorld(ctx context.Context, o options) ([]figure.Figure, error) {

@@ -66,14 +66,34 @@ func Simulate(ctx context.Context, runs int, progress io.Writer) ([]figure.Figur
 		}
 		fmt.Fprintf(progress, "%s, %d runs\n", c.Name, runs)
 		figures = append(figures, Figure(Case(simulate.Sequential(simulate.DefaultSpec()), c, Delay, runs)))
+		fresh := c
+		fresh.Name, fresh.Scenario.Seed = "analysis.out_of_sample"+strings.TrimPrefix(c.Name, "analysis"), freshSeeds
+		figures = append(figures, Figure(Case(simulate.Sequential(simulate.DefaultSpec()), fresh, Delay, runs)))
 		if compared[c.Name] {
-			c.Scenario.Interval = PlainInterval
-			row := Case(Plain.Judge(), c, Delay, runs)
-			row.Case.Name = "analysis.plain_rule" + strings.TrimPrefix(c.Name, "analysis")
-			figures = append(figures, unbound(Figure(row)))
+			figures = append(figures, plainFigures(c, runs)...)
 		}
 	}
 	return figures, nil
+}
+
+// freshSeeds begin the seeds that no constant of the judge was tuned with.
+const freshSeeds = 77_000_000_000
+
+// plainFigures are what the plain rules make of a case.
+func plainFigures(c simulate.Case, runs int) []figure.Figure {
+	var figures []figure.Figure
+	c.Scenario.Interval = PlainInterval
+	for _, rule := range []struct {
+		name     string
+		failures int
+	}{{"analysis.plain_rule", Plain.Failures}, {"analysis.plain_rule_5_failures", 5}} {
+		plain := Plain
+		plain.Failures = rule.failures
+		row := Case(plain.Judge(), c, Delay, runs)
+		row.Case.Name = rule.name + strings.TrimPrefix(c.Name, "analysis")
+		figures = append(figures, unbound(Figure(row)))
+	}
+	return figures
 }
 
 // compared are the cases that the plain rule is tried on too; its threshold is

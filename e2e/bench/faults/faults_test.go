@@ -1,0 +1,72 @@
+package faults
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// TestFaultsCauseNothing runs each kind of fault, with others beside it.
+func TestFaultsCauseNothing(t *testing.T) {
+	results, err := Runs(t.Context(), 3*len(Kinds))
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := 0
+	for _, r := range results {
+		if r.Rollback+r.Promotion+r.Invented != "" {
+			t.Errorf("seed %d: %s %s %s (%s)", r.Seed, r.Rollback, r.Promotion, r.Invented, r.Schedule)
+		}
+		held += r.Held
+	}
+	if held == 0 {
+		t.Error("no fault cost a single look: they do not reach the judge")
+	}
+}
+
+// TestCauses wants the comparison of a run with its twin to see what faults do.
+func TestCauses(t *testing.T) {
+	minutes := func(n ...int) (all []time.Duration) {
+		for _, m := range n {
+			all = append(all, time.Duration(m)*time.Minute)
+		}
+		return all
+	}
+	for name, tc := range map[string]struct {
+		twin, faulty        course
+		rollback, promotion bool
+	}{
+		"nothing":                         {course{advanced: minutes(1, 2, 3)}, course{advanced: minutes(1, 2, 3)}, false, false},
+		"held":                            {course{advanced: minutes(1, 2, 3)}, course{advanced: minutes(1, 4)}, false, false},
+		"rolled back":                     {course{advanced: minutes(1, 2, 3)}, course{advanced: minutes(1), failed: time.Minute}, true, false},
+		"rolled back later":               {course{failed: time.Minute}, course{failed: 2 * time.Minute}, false, false},
+		"went on where its twin did not":  {course{advanced: minutes(1)}, course{advanced: minutes(1, 2)}, false, true},
+		"went on long before its twin":    {course{advanced: minutes(1, 5)}, course{advanced: minutes(1, 2)}, false, true},
+		"went on after the twin's failed": {course{failed: time.Minute}, course{advanced: minutes(2)}, false, true},
+	} {
+		r := compare(1, nil, tc.twin, tc.faulty)
+		if (r.Rollback != "") != tc.rollback || (r.Promotion != "") != tc.promotion {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+// FuzzSchedule looks for faults that cause anything.
+func FuzzSchedule(f *testing.F) {
+	for i := range Kinds {
+		f.Add(uint64(i), uint64(i), byte(i))
+	}
+	lab := NewLab()
+	f.Cleanup(lab.Close)
+	f.Fuzz(func(t *testing.T, seed, faults uint64, kind byte) {
+		first := Kinds[int(kind)%len(Kinds)]
+		schedule := NewSchedule(rand.New(rand.NewPCG(faults, 7)), first, 4*time.Minute)
+		r, err := lab.RunSchedule(t.Context(), seed, schedule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Rollback+r.Promotion+r.Invented != "" {
+			t.Errorf("%s %s %s (%s)", r.Rollback, r.Promotion, r.Invented, r.Schedule)
+		}
+	})
+}
