@@ -47,7 +47,7 @@ func (d *pipelineDecision) hold(e EnvironmentSnapshot, promotions []Promotion) H
 		held.Release = d.releases[0].Name
 	}
 	held.Reason = fmt.Sprintf("a person changed Git to %s, and Promotion %s had left %s: held until there is a Release newer than %s, or \"serin resume\"",
-		describe(e.Images), last.Name, describe(images), held.Release)
+		Describe(e.Images), last.Name, Describe(images), held.Release)
 	return held
 }
 
@@ -61,8 +61,8 @@ func (d *pipelineDecision) followed(release Release, last Promotion, e Environme
 	return Barred(release, e.Name, d.snapshot.Releases, d.environments()) == ""
 }
 
-// describe names images for people.
-func describe(images []Image) string {
+// Describe names images for people.
+func Describe(images []Image) string {
 	if len(images) == 0 {
 		return "no image"
 	}

@@ -288,10 +288,11 @@ func (d *pipelineDecision) busy(e Environment, active *Promotion, candidate Rele
 		return ""
 	}
 	d.again(until)
-	return fmt.Sprintf("Release %s: %s", candidate.Name, frozenText(until, reason))
+	return fmt.Sprintf("Release %s: %s", candidate.Name, FrozenText(until, reason))
 }
 
-func frozenText(until time.Time, reason string) string {
+// FrozenText says for people until when nothing is promoted, and why.
+func FrozenText(until time.Time, reason string) string {
 	text := "frozen until " + until.UTC().Format(time.RFC3339)
 	if reason != "" {
 		text += " (" + reason + ")"

@@ -14,48 +14,49 @@ import (
 	"github.com/serin-gitops/serin/controllers/internal/status"
 	"github.com/serin-gitops/serin/controllers/internal/trouble"
 	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/environments/promotion"
 	"github.com/serin-gitops/serin/forge"
 	"github.com/serin-gitops/serin/overlays"
 )
 
 // act carries the plan's one action out. Where it fails the record stays as it
 // was, and the next reconcile decides anew.
-func (r *Reconciler) act(ctx context.Context, s *scope, snapshot environments.PromotionSnapshot, plan *environments.PromotionPlan) *trouble.Trouble {
+func (r *Reconciler) act(ctx context.Context, s *scope, snapshot promotion.PromotionSnapshot, plan *promotion.PromotionPlan) *trouble.Trouble {
 	var err error
 	what := ""
 	switch plan.Action {
-	case environments.WriteCommit:
+	case promotion.WriteCommit:
 		what, err = "commit", r.commit(ctx, s, plan)
-	case environments.RestoreByCommit:
+	case promotion.RestoreByCommit:
 		what, err = "commit the rollback", r.restore(ctx, s, plan)
 		if errors.Is(err, overlays.ErrProtected) {
 			// The policy's own way is barred: ask for it by pull request.
 			snapshot.Protected = true
-			*plan = environments.DecidePromotion(snapshot, s.now)
+			*plan = promotion.DecidePromotion(snapshot, s.now)
 			what, err = "propose the rollback", r.propose(ctx, s, plan)
 		}
-	case environments.WriteProposal:
+	case promotion.WriteProposal:
 		what, err = "propose", r.propose(ctx, s, plan)
-	case environments.RestoreByProposal:
+	case promotion.RestoreByProposal:
 		what, err = "propose the rollback", r.propose(ctx, s, plan)
-	case environments.MergeProposal:
+	case promotion.MergeProposal:
 		what, err = "merge", r.merge(ctx, s, snapshot)
 		if errors.Is(err, forge.ErrNotMergeable) {
-			*plan = environments.NotMergeable(snapshot, err.Error())
+			*plan = promotion.NotMergeable(snapshot, err.Error())
 			return nil
 		}
-	case environments.CloseProposal:
+	case promotion.CloseProposal:
 		what, err = "close the pull request", r.close(ctx, s, plan.Reason)
-	case environments.RemoveProposal:
+	case promotion.RemoveProposal:
 		if err := r.remove(ctx, s, snapshot, plan.Reason); err != nil {
 			// What is left to tidy keeps nobody from watching the Release.
 			snapshot.Proposal = nil
-			*plan = environments.DecidePromotion(snapshot, s.now)
+			*plan = promotion.DecidePromotion(snapshot, s.now)
 			return s.trouble("remove the merged branch", err)
 		}
-	case environments.QuarantineRelease:
+	case promotion.QuarantineRelease:
 		what, err = "quarantine Release "+s.release.Name, r.quarantine(ctx, s, plan.Images)
-	case environments.Nothing:
+	case promotion.Nothing:
 	}
 	if err == nil {
 		return nil
@@ -164,7 +165,7 @@ func author(source v1alpha1.Source) overlays.Identity {
 }
 
 // commit writes the Release's images to the branch.
-func (r *Reconciler) commit(ctx context.Context, s *scope, plan *environments.PromotionPlan) error {
+func (r *Reconciler) commit(ctx context.Context, s *scope, plan *promotion.PromotionPlan) error {
 	e := &edit{dir: s.overlay.Path, expect: s.record.Previous, images: plan.Images, allowed: r.allowed(ctx, s)}
 	written, err := r.write(ctx, s, e, s.promotes(plan.Images))
 	if err != nil {
@@ -176,7 +177,7 @@ func (r *Reconciler) commit(ctx context.Context, s *scope, plan *environments.Pr
 }
 
 // restore writes the images back that were there before.
-func (r *Reconciler) restore(ctx context.Context, s *scope, plan *environments.PromotionPlan) error {
+func (r *Reconciler) restore(ctx context.Context, s *scope, plan *promotion.PromotionPlan) error {
 	e := &edit{dir: s.overlay.Path, expect: s.present(plan.Images), images: plan.Images}
 	written, err := r.write(ctx, s, e, s.rollsBack(plan.Images))
 	if err != nil {
@@ -230,8 +231,8 @@ func (s *scope) proposalBranch() string {
 }
 
 // propose writes the branch and opens or renews the pull request.
-func (r *Reconciler) propose(ctx context.Context, s *scope, plan *environments.PromotionPlan) error {
-	restores := plan.Action == environments.RestoreByProposal
+func (r *Reconciler) propose(ctx context.Context, s *scope, plan *promotion.PromotionPlan) error {
+	restores := plan.Action == promotion.RestoreByProposal
 	e := &edit{dir: s.overlay.Path, expect: s.record.Previous, images: plan.Images, allowed: r.allowed(ctx, s)}
 	words := s.promotes(plan.Images)
 	if restores {
@@ -264,7 +265,7 @@ func (r *Reconciler) propose(ctx context.Context, s *scope, plan *environments.P
 }
 
 // merge merges the pull request as it is shown.
-func (r *Reconciler) merge(ctx context.Context, s *scope, snapshot environments.PromotionSnapshot) error {
+func (r *Reconciler) merge(ctx context.Context, s *scope, snapshot promotion.PromotionSnapshot) error {
 	host, _, err := r.host(ctx, s)
 	if err != nil {
 		return err
@@ -294,7 +295,7 @@ func (r *Reconciler) close(ctx context.Context, s *scope, why string) error {
 
 // remove removes the branch of a pull request whose change Git has. A branch
 // that somebody went on with stays.
-func (r *Reconciler) remove(ctx context.Context, s *scope, snapshot environments.PromotionSnapshot, why string) error {
+func (r *Reconciler) remove(ctx context.Context, s *scope, snapshot promotion.PromotionSnapshot, why string) error {
 	host, repository, err := r.host(ctx, s)
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ import (
 	"github.com/serin-gitops/serin/controllers/internal/convert"
 	"github.com/serin-gitops/serin/controllers/internal/turn"
 	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/environments/promotion"
 	"github.com/serin-gitops/serin/forge"
 	"github.com/serin-gitops/serin/overlays"
 )
@@ -91,8 +92,8 @@ func (r *Reconciler) reconcile(ctx context.Context, name types.NamespacedName) (
 		return ctrl.Result{}, err
 	}
 	snapshot, trouble := r.observe(ctx, s)
-	plan := environments.DecidePromotion(snapshot, s.now)
-	if plan.Action != environments.Nothing {
+	plan := promotion.DecidePromotion(snapshot, s.now)
+	if plan.Action != promotion.Nothing {
 		fresh, err := r.isFresh(ctx, s.promotion)
 		if err != nil || !fresh {
 			return ctrl.Result{RequeueAfter: turn.Soon}, err

@@ -11,14 +11,15 @@ import (
 	"github.com/serin-gitops/serin/controllers/internal/trouble"
 	"github.com/serin-gitops/serin/controllers/promotion/live"
 	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/environments/promotion"
 	"github.com/serin-gitops/serin/forge"
 	"github.com/serin-gitops/serin/overlays"
 )
 
 // observe fills the snapshot. What cannot be read is left unknown, and reported
 // as trouble; the decision holds what depends on it.
-func (r *Reconciler) observe(ctx context.Context, s *scope) (environments.PromotionSnapshot, *trouble.Trouble) {
-	snapshot := environments.PromotionSnapshot{
+func (r *Reconciler) observe(ctx context.Context, s *scope) (promotion.PromotionSnapshot, *trouble.Trouble) {
+	snapshot := promotion.PromotionSnapshot{
 		Environment: s.environment,
 		Release:     convert.Release(*s.release),
 		Promotion:   s.record,
@@ -146,24 +147,24 @@ func (r *Reconciler) host(ctx context.Context, s *scope) (forge.Host, overlays.R
 }
 
 // git reads the images that the branch has here.
-func (r *Reconciler) git(ctx context.Context, s *scope, maxAge time.Duration) (environments.Git, *trouble.Trouble) {
+func (r *Reconciler) git(ctx context.Context, s *scope, maxAge time.Duration) (promotion.Git, *trouble.Trouble) {
 	tip, err := r.Git.Tip(ctx, s.promotion.Namespace, s.pipeline.Spec.Source, maxAge)
 	if err != nil {
-		return environments.Git{}, s.trouble("read Git", err)
+		return promotion.Git{}, s.trouble("read Git", err)
 	}
 	images, err := overlays.Current(tip.Files, s.overlay.Path, repositories(s.release))
 	if err != nil {
-		return environments.Git{}, s.trouble("read the overlay", &trouble.OverlayError{Err: err})
+		return promotion.Git{}, s.trouble("read the overlay", &trouble.OverlayError{Err: err})
 	}
 	s.tip = &tip
-	return environments.Git{Known: true, Tip: string(tip.Revision), Images: images}, nil
+	return promotion.Git{Known: true, Tip: string(tip.Revision), Images: images}, nil
 }
 
 // live is the cluster of the workloads.
 func (r *Reconciler) live() live.Cluster { return live.Cluster{Client: r.Client, Uncached: r.Uncached} }
 
 // workloads looks at all workloads that the Release changes.
-func (r *Reconciler) workloads(ctx context.Context, s *scope) ([]environments.Workload, *trouble.Trouble) {
+func (r *Reconciler) workloads(ctx context.Context, s *scope) ([]promotion.Workload, *trouble.Trouble) {
 	if len(s.workloads) == 0 && s.tip != nil {
 		manifests, err := overlays.Render(s.tip.Files, s.overlay.Path)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/serin-gitops/serin/controllers/internal/trouble"
 	"github.com/serin-gitops/serin/controllers/internal/turn"
 	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/environments/promotion"
 )
 
 // requestRefused is the reason of events and conditions for what a person asked
@@ -21,7 +22,7 @@ const requestRefused = "RequestRefused"
 
 // report writes the status once, tells people what changed, and says when to
 // look again.
-func (r *Reconciler) report(ctx context.Context, s *scope, plan environments.PromotionPlan, found *trouble.Trouble) (ctrl.Result, error) {
+func (r *Reconciler) report(ctx context.Context, s *scope, plan promotion.PromotionPlan, found *trouble.Trouble) (ctrl.Result, error) {
 	next := s.promotion.DeepCopy()
 	convert.Record(plan.Record, &next.Status)
 	next.Status.Workloads = s.workloads
@@ -96,7 +97,7 @@ func (r *Reconciler) tell(s *scope, next *v1alpha1.Promotion, found *trouble.Tro
 }
 
 // again is when to look next.
-func (s *scope) again(plan environments.PromotionPlan, found *trouble.Trouble) time.Duration {
+func (s *scope) again(plan promotion.PromotionPlan, found *trouble.Trouble) time.Duration {
 	phase := plan.Record.Phase
 	if phase.Ended() && (phase != environments.Rejected || plan.Record.Proposal == nil) {
 		return 0
@@ -104,7 +105,7 @@ func (s *scope) again(plan environments.PromotionPlan, found *trouble.Trouble) t
 	after := turn.Jittered(s.interval())
 	switch {
 	case found != nil:
-	case plan.Action != environments.Nothing || phase != s.record.Phase:
+	case plan.Action != promotion.Nothing || phase != s.record.Phase:
 		after = turn.Soon
 	case s.running():
 		after = whileRunning

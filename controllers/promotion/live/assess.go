@@ -11,6 +11,7 @@ import (
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/internal/status"
 	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/environments/promotion"
 )
 
 // maxDetail bounds what the kubelet says of a pod within a message, in bytes.
@@ -43,21 +44,21 @@ func carries(spec corev1.PodSpec, wanted []string) bool {
 }
 
 // assess judges a workload without Rollout by its own readiness.
-func assess(wanted v1alpha1.PromotedWorkload, is state, pods []corev1.Pod) environments.Workload {
-	workload := environments.Workload{Name: Title(wanted)}
+func assess(wanted v1alpha1.PromotedWorkload, is state, pods []corev1.Pod) promotion.Workload {
+	workload := promotion.Workload{Name: Title(wanted)}
 	switch {
 	case !is.found:
-		workload.State, workload.Message = environments.WorkloadStale, "is not in the cluster"
+		workload.State, workload.Message = promotion.WorkloadStale, "is not in the cluster"
 	case !carries(is.template.Spec, wanted.Images):
-		workload.State, workload.Message = environments.WorkloadStale, "does not name "+briefly(wanted.Images)+" yet"
+		workload.State, workload.Message = promotion.WorkloadStale, "does not name "+briefly(wanted.Images)+" yet"
 	case is.settled:
-		workload.State, workload.Message = environments.WorkloadReady, is.progress
+		workload.State, workload.Message = promotion.WorkloadReady, is.progress
 	case is.failure != "":
-		workload.State, workload.Message = environments.WorkloadFailed, is.failure
+		workload.State, workload.Message = promotion.WorkloadFailed, is.failure
 	default:
-		workload.State, workload.Message = environments.WorkloadRolling, is.progress
+		workload.State, workload.Message = promotion.WorkloadRolling, is.progress
 		if failure := failedPod(pods, wanted.Images); failure != "" {
-			workload.State, workload.Message = environments.WorkloadFailed, failure
+			workload.State, workload.Message = promotion.WorkloadFailed, failure
 		}
 	}
 	return workload
@@ -95,18 +96,18 @@ func lastExit(container corev1.ContainerStatus) string {
 
 // assessRollout judges a workload by its Rollout, for a Promotion that was created
 // at the time given.
-func assessRollout(wanted v1alpha1.PromotedWorkload, is state, rollout *v1alpha1.Rollout, created metav1.Time) environments.Workload {
+func assessRollout(wanted v1alpha1.PromotedWorkload, is state, rollout *v1alpha1.Rollout, created metav1.Time) promotion.Workload {
 	status := rollout.Status
-	workload := environments.Workload{
+	workload := promotion.Workload{
 		Name:    Title(wanted),
-		State:   environments.WorkloadRolling,
+		State:   promotion.WorkloadRolling,
 		Message: fmt.Sprintf("Rollout %s is %s: %s", rollout.Name, status.Phase, status.Message),
 	}
 	if is.found && returned(wanted, status, created) {
 		return rolledBack(workload, rollout)
 	}
 	if !is.found || !carries(is.template.Spec, wanted.Images) {
-		workload.State = environments.WorkloadStale
+		workload.State = promotion.WorkloadStale
 		workload.Message = "does not name " + briefly(wanted.Images) + " yet"
 		return workload
 	}
@@ -123,11 +124,11 @@ func assessRollout(wanted v1alpha1.PromotedWorkload, is state, rollout *v1alpha1
 		}
 	case v1alpha1.RolloutBaking:
 		if hasImages(status.Stable, wanted.Images) || hasImages(status.Canary, wanted.Images) {
-			workload.State = environments.WorkloadBaking
+			workload.State = promotion.WorkloadBaking
 		}
 	case v1alpha1.RolloutHealthy:
 		if hasImages(status.Stable, wanted.Images) && is.settled {
-			workload.State = environments.WorkloadReady
+			workload.State = promotion.WorkloadReady
 		}
 	default:
 	}
@@ -143,9 +144,9 @@ func returned(wanted v1alpha1.PromotedWorkload, status v1alpha1.RolloutStatus, c
 	return status.Failure != "" && ours && hasImages(status.Canary, wanted.Images) && !hasImages(status.Stable, wanted.Images)
 }
 
-func rolledBack(workload environments.Workload, rollout *v1alpha1.Rollout) environments.Workload {
+func rolledBack(workload promotion.Workload, rollout *v1alpha1.Rollout) promotion.Workload {
 	workload.Evidence = rollout.Status.Evidence
-	workload.State = environments.WorkloadFailed
+	workload.State = promotion.WorkloadFailed
 	workload.Message = fmt.Sprintf("Rollout %s rolled back: %s", rollout.Name, rollout.Status.Failure)
 	return workload
 }

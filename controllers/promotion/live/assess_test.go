@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
-	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/environments/promotion"
 )
 
 const digest = "sha256:0123456789012345678901234567890123456789012345678901234567890123"
@@ -48,22 +48,22 @@ func TestAssess(t *testing.T) {
 		name  string
 		is    state
 		pods  []corev1.Pod
-		state environments.WorkloadState
+		state promotion.WorkloadState
 		says  string
 	}{
-		{"missing", state{}, nil, environments.WorkloadStale, "not in the cluster"},
-		{"the old image", deployment("registry.test/app:v1", none), nil, environments.WorkloadStale, "does not name"},
-		{"ready, by digest alone", deployment("registry.test/app@"+digest, none), nil, environments.WorkloadReady, ""},
-		{"not seen by its controller yet", deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Generation = 3 }), nil, environments.WorkloadRolling, ""},
-		{"an old pod is left", deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Status.Replicas = 4 }), nil, environments.WorkloadRolling, "3 of 3 pods updated"},
-		{"paused", deployment(wanted.Images[0], func(d *appsv1.Deployment) { rolling(d); d.Spec.Paused = true }), nil, environments.WorkloadRolling, "paused"},
+		{"missing", state{}, nil, promotion.WorkloadStale, "not in the cluster"},
+		{"the old image", deployment("registry.test/app:v1", none), nil, promotion.WorkloadStale, "does not name"},
+		{"ready, by digest alone", deployment("registry.test/app@"+digest, none), nil, promotion.WorkloadReady, ""},
+		{"not seen by its controller yet", deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Generation = 3 }), nil, promotion.WorkloadRolling, ""},
+		{"an old pod is left", deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Status.Replicas = 4 }), nil, promotion.WorkloadRolling, "3 of 3 pods updated"},
+		{"paused", deployment(wanted.Images[0], func(d *appsv1.Deployment) { rolling(d); d.Spec.Paused = true }), nil, promotion.WorkloadRolling, "paused"},
 		{"past its own deadline", deployment(wanted.Images[0], func(d *appsv1.Deployment) {
 			rolling(d)
 			d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Reason: "ProgressDeadlineExceeded", Message: "timed out"}}
-		}), nil, environments.WorkloadFailed, "timed out"},
-		{"starting", deployment(wanted.Images[0], rolling), []corev1.Pod{pod(wanted.Images[0], "ContainerCreating")}, environments.WorkloadRolling, ""},
-		{"crashing", deployment(wanted.Images[0], rolling), []corev1.Pod{pod(wanted.Images[0], "CrashLoopBackOff")}, environments.WorkloadFailed, "pod web-1, container app: CrashLoopBackOff: why (last: Error, exit code 2)"},
-		{"an old pod crashes", deployment(wanted.Images[0], rolling), []corev1.Pod{pod("registry.test/app:v1", "CrashLoopBackOff")}, environments.WorkloadRolling, ""},
+		}), nil, promotion.WorkloadFailed, "timed out"},
+		{"starting", deployment(wanted.Images[0], rolling), []corev1.Pod{pod(wanted.Images[0], "ContainerCreating")}, promotion.WorkloadRolling, ""},
+		{"crashing", deployment(wanted.Images[0], rolling), []corev1.Pod{pod(wanted.Images[0], "CrashLoopBackOff")}, promotion.WorkloadFailed, "pod web-1, container app: CrashLoopBackOff: why (last: Error, exit code 2)"},
+		{"an old pod crashes", deployment(wanted.Images[0], rolling), []corev1.Pod{pod("registry.test/app:v1", "CrashLoopBackOff")}, promotion.WorkloadRolling, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := assess(wanted, c.is, c.pods)
@@ -86,23 +86,23 @@ func TestAssessRollout(t *testing.T) {
 		name    string
 		is      state
 		status  v1alpha1.RolloutStatus
-		state   environments.WorkloadState
+		state   promotion.WorkloadState
 		stopped bool
 	}{
-		{"not applied yet", deployment("registry.test/app:v1", func(*appsv1.Deployment) {}), v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: newRevision}, environments.WorkloadStale, false},
-		{"not seen yet", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: oldRevision}, environments.WorkloadRolling, false},
-		{"on trial", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutProgressing, Stable: oldRevision, Canary: newRevision}, environments.WorkloadRolling, false},
-		{"paused", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutPaused, Stable: oldRevision, Canary: newRevision}, environments.WorkloadRolling, true},
-		{"frozen", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutProgressing, ClockStopped: "Frozen", Canary: newRevision}, environments.WorkloadRolling, true},
-		{"failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRollingBack, Failure: "errors", Stable: oldRevision, Canary: newRevision}, environments.WorkloadFailed, false},
-		{"withdrawn", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Stable: oldRevision, Canary: newRevision}, environments.WorkloadRolling, false},
-		{"an earlier canary failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Failure: "errors", Stable: oldRevision, Canary: oldRevision}, environments.WorkloadRolling, false},
-		{"returned from its bake", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRollingBack, Failure: "errors", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, environments.WorkloadFailed, false},
-		{"returned, and at rest again", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Failure: "errors", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, environments.WorkloadFailed, false},
-		{"failed for a Promotion before", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Failure: "errors", TrialStarted: &before, Stable: oldRevision, Canary: newRevision}, environments.WorkloadStale, false},
-		{"came to no verdict", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Unfinished: "its deadline", ClockStopped: "Waiting", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, environments.WorkloadRolling, true},
-		{"baking", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutBaking, Stable: newRevision}, environments.WorkloadBaking, false},
-		{"healthy", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: newRevision}, environments.WorkloadReady, false},
+		{"not applied yet", deployment("registry.test/app:v1", func(*appsv1.Deployment) {}), v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: newRevision}, promotion.WorkloadStale, false},
+		{"not seen yet", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: oldRevision}, promotion.WorkloadRolling, false},
+		{"on trial", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutProgressing, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, false},
+		{"paused", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutPaused, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, true},
+		{"frozen", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutProgressing, ClockStopped: "Frozen", Canary: newRevision}, promotion.WorkloadRolling, true},
+		{"failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRollingBack, Failure: "errors", Stable: oldRevision, Canary: newRevision}, promotion.WorkloadFailed, false},
+		{"withdrawn", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, false},
+		{"an earlier canary failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Failure: "errors", Stable: oldRevision, Canary: oldRevision}, promotion.WorkloadRolling, false},
+		{"returned from its bake", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRollingBack, Failure: "errors", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadFailed, false},
+		{"returned, and at rest again", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Failure: "errors", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadFailed, false},
+		{"failed for a Promotion before", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Failure: "errors", TrialStarted: &before, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadStale, false},
+		{"came to no verdict", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Unfinished: "its deadline", ClockStopped: "Waiting", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, true},
+		{"baking", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutBaking, Stable: newRevision}, promotion.WorkloadBaking, false},
+		{"healthy", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: newRevision}, promotion.WorkloadReady, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := assessRollout(wanted, c.is, &v1alpha1.Rollout{Status: c.status}, created)

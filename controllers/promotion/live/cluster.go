@@ -17,7 +17,7 @@ import (
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/access"
 	"github.com/serin-gitops/serin/controllers/internal/rivals"
-	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/environments/promotion"
 )
 
 // Cluster is where the workloads are.
@@ -55,8 +55,8 @@ func (c Cluster) grants() access.Grants { return access.Grants{Reader: c.Uncache
 
 // Workloads looks at workloads that should run images, for a Promotion that was
 // created at the time given.
-func (c Cluster) Workloads(ctx context.Context, wanted []v1alpha1.PromotedWorkload, created metav1.Time) ([]environments.Workload, error) {
-	found := make([]environments.Workload, 0, len(wanted))
+func (c Cluster) Workloads(ctx context.Context, wanted []v1alpha1.PromotedWorkload, created metav1.Time) ([]promotion.Workload, error) {
+	found := make([]promotion.Workload, 0, len(wanted))
 	for _, one := range wanted {
 		workload, err := c.workload(ctx, one, created)
 		if err != nil {
@@ -68,14 +68,14 @@ func (c Cluster) Workloads(ctx context.Context, wanted []v1alpha1.PromotedWorklo
 }
 
 // workload looks at one.
-func (c Cluster) workload(ctx context.Context, wanted v1alpha1.PromotedWorkload, created metav1.Time) (environments.Workload, error) {
+func (c Cluster) workload(ctx context.Context, wanted v1alpha1.PromotedWorkload, created metav1.Time) (promotion.Workload, error) {
 	is, err := c.read(ctx, wanted)
 	if err != nil {
-		return environments.Workload{}, fmt.Errorf("read %s: %w", Title(wanted), err)
+		return promotion.Workload{}, fmt.Errorf("read %s: %w", Title(wanted), err)
 	}
 	var rollouts v1alpha1.RolloutList
 	if err := c.Client.List(ctx, &rollouts, client.InNamespace(wanted.Namespace)); err != nil {
-		return environments.Workload{}, fmt.Errorf("list Rollouts in %s: %w", wanted.Namespace, err)
+		return promotion.Workload{}, fmt.Errorf("list Rollouts in %s: %w", wanted.Namespace, err)
 	}
 	leader := rivals.Leader(rollouts.Items, v1alpha1.WorkloadReference{Kind: wanted.Kind, Name: wanted.Name})
 	// Rollouts of other kinds are refused by their controller: such a workload
@@ -85,7 +85,7 @@ func (c Cluster) workload(ctx context.Context, wanted v1alpha1.PromotedWorkload,
 	}
 	pods, err := c.pods(ctx, wanted, is)
 	if err != nil {
-		return environments.Workload{}, err
+		return promotion.Workload{}, err
 	}
 	return assess(wanted, is, pods), nil
 }

@@ -1,4 +1,4 @@
-package environments
+package promotion
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/serin-gitops/serin/environments"
 )
 
 // world is a Pipeline with everything around it: Git, the host's pull requests,
@@ -14,17 +16,17 @@ type world struct {
 	t        *testing.T
 	rng      *rand.Rand
 	now      time.Time
-	envs     []Environment
-	git      map[string][]Image
-	holds    map[string]Hold
-	releases []Release
-	promos   []Promotion
+	envs     []environments.Environment
+	git      map[string][]environments.Image
+	holds    map[string]environments.Hold
+	releases []environments.Release
+	promos   []environments.Promotion
 	pulls    map[string]*pull
-	bad      map[Digest]string // image -> environment in which it fails
-	request  Request
+	bad      map[environments.Digest]string // image -> environment in which it fails
+	request  environments.Request
 	handled  string
 	// asked are the last requests upon Promotions, by name.
-	asked   map[string]Request
+	asked   map[string]environments.Request
 	commits int
 	pushed  int
 	// crash is the chance that a controller dies between its act and its report.
@@ -33,26 +35,26 @@ type world struct {
 
 // pull is the host's pull request of an Environment.
 type pull struct {
-	Proposal
-	images []Image
+	environments.Proposal
+	images []environments.Image
 }
 
 func newWorld(t *testing.T, rng *rand.Rand) *world {
-	w := &world{t: t, rng: rng, now: start, git: map[string][]Image{}, holds: map[string]Hold{}, pulls: map[string]*pull{}, bad: map[Digest]string{}, asked: map[string]Request{}}
-	w.envs = []Environment{
-		{Name: "dev", Entry: ByCommit, Return: ReturnByCommit, Deadline: time.Hour},
-		{Name: "staging", After: []string{"dev"}, Entry: ByPullRequest, Return: ReturnByCommit, Deadline: time.Hour, Soak: time.Minute},
-		{Name: "prod", After: []string{"staging"}, Entry: ByPullRequest, Return: ReturnByPullRequest, Deadline: time.Hour},
+	w := &world{t: t, rng: rng, now: start, git: map[string][]environments.Image{}, holds: map[string]environments.Hold{}, pulls: map[string]*pull{}, bad: map[environments.Digest]string{}, asked: map[string]environments.Request{}}
+	w.envs = []environments.Environment{
+		{Name: "dev", Entry: environments.ByCommit, Return: environments.ReturnByCommit, Deadline: time.Hour},
+		{Name: "staging", After: []string{"dev"}, Entry: environments.ByPullRequest, Return: environments.ReturnByCommit, Deadline: time.Hour, Soak: time.Minute},
+		{Name: "prod", After: []string{"staging"}, Entry: environments.ByPullRequest, Return: environments.ReturnByPullRequest, Deadline: time.Hour},
 	}
 	for _, e := range w.envs {
-		w.git[e.Name] = []Image{number(0)}
+		w.git[e.Name] = []environments.Image{number(0)}
 	}
 	w.push("")
 	return w
 }
 
-func number(n int) Image {
-	return Image{Repository: "registry/app", Tag: fmt.Sprintf("v%d", n), Digest: Digest(fmt.Sprintf("sha256:%064d", n))}
+func number(n int) environments.Image {
+	return environments.Image{Repository: "registry/app", Tag: fmt.Sprintf("v%d", n), Digest: environments.Digest(fmt.Sprintf("sha256:%064d", n))}
 }
 
 // push releases a new image, that fails in an environment or in none.
@@ -60,31 +62,31 @@ func (w *world) push(failsIn string) {
 	image := number(w.pushed)
 	w.pushed++
 	w.bad[image.Digest] = failsIn
-	found := Discover("app", []Image{image}, w.releases)
+	found := environments.Discover("app", []environments.Image{image}, w.releases)
 	if found.Release == nil {
 		w.t.Fatalf("no Release of %s: %s", image, found.Reason)
 	}
 	w.releases = append(w.releases, *found.Release)
 }
 
-func (w *world) release(name string) *Release {
-	return &w.releases[slices.IndexFunc(w.releases, func(r Release) bool { return r.Name == name })]
+func (w *world) release(name string) *environments.Release {
+	return &w.releases[slices.IndexFunc(w.releases, func(r environments.Release) bool { return r.Name == name })]
 }
 
 func (w *world) crashes() bool { return w.rng.Float64() < w.crash }
 
 // pipeline is one reconcile of the Pipeline.
 func (w *world) pipeline() bool {
-	s := PipelineSnapshot{Name: "app", Releases: slices.Clone(w.releases), Promotions: slices.Clone(w.promos), HistoryLimit: 100}
+	s := environments.PipelineSnapshot{Name: "app", Releases: slices.Clone(w.releases), Promotions: slices.Clone(w.promos), HistoryLimit: 100}
 	if w.request.Token != w.handled {
 		s.Request = w.request
 	}
 	for _, e := range w.envs {
-		s.Environments = append(s.Environments, EnvironmentSnapshot{Environment: e, GitKnown: true, Images: w.git[e.Name], Hold: w.holds[e.Name]})
+		s.Environments = append(s.Environments, environments.EnvironmentSnapshot{Environment: e, GitKnown: true, Images: w.git[e.Name], Hold: w.holds[e.Name]})
 	}
-	plan := DecidePipeline(s, w.now)
+	plan := environments.DecidePipeline(s, w.now)
 	changed := false
-	if c := plan.Create; c != nil && !slices.ContainsFunc(w.promos, func(p Promotion) bool { return p.Name == c.Name }) {
+	if c := plan.Create; c != nil && !slices.ContainsFunc(w.promos, func(p environments.Promotion) bool { return p.Name == c.Name }) {
 		created := *c
 		created.Created = w.now
 		w.promos = append(w.promos, created)
@@ -110,11 +112,11 @@ func (w *world) promotion(i int) bool {
 	p := w.promos[i]
 	s := PromotionSnapshot{
 		Promotion: p, Release: *w.release(p.Release),
-		Rejected: RejectedImages(p.Environment, w.releases, w.envs),
+		Rejected: environments.RejectedImages(p.Environment, w.releases, w.envs),
 		Git:      Git{Known: true, Tip: fmt.Sprint(w.commits), Images: w.git[p.Environment]},
 	}
-	s.Environment = w.envs[slices.IndexFunc(w.envs, func(e Environment) bool { return e.Name == p.Environment })]
-	newer, older := Rivals(p, w.promos)
+	s.Environment = w.envs[slices.IndexFunc(w.envs, func(e environments.Environment) bool { return e.Name == p.Environment })]
+	newer, older := environments.Rivals(p, w.promos)
 	if newer != nil {
 		s.Newer = newer.Name
 	}
@@ -122,7 +124,7 @@ func (w *world) promotion(i int) bool {
 		s.Older = older.Name
 	}
 	if p.Proposal != nil {
-		s.Proposal = &Proposal{ID: p.Proposal.ID, State: ProposalClosed}
+		s.Proposal = &environments.Proposal{ID: p.Proposal.ID, State: environments.ProposalClosed}
 		if pull := w.pulls[p.Environment]; pull != nil {
 			shown := pull.Proposal
 			s.Proposal = &shown
@@ -131,7 +133,7 @@ func (w *world) promotion(i int) bool {
 	if w.asked[p.Name].Token != p.Handled {
 		s.Request = w.asked[p.Name]
 	}
-	if p.Phase == Applying || p.Phase == RollingOut || p.Phase == Soaking {
+	if p.Phase == environments.Applying || p.Phase == environments.RollingOut || p.Phase == environments.Soaking {
 		s.Workloads = w.workload(p.Environment)
 	}
 	plan := DecidePromotion(s, w.now)
@@ -172,25 +174,25 @@ func (w *world) act(s PromotionSnapshot, plan *PromotionPlan) {
 		w.git[environment] = plan.Images
 		w.commits++
 	case WriteProposal, RestoreByProposal:
-		w.pulls[environment] = &pull{images: plan.Images, Proposal: Proposal{
-			ID: environment, State: ProposalOpen, Base: fmt.Sprint(w.commits), Restores: plan.Action == RestoreByProposal}}
+		w.pulls[environment] = &pull{images: plan.Images, Proposal: environments.Proposal{
+			ID: environment, State: environments.ProposalOpen, Base: fmt.Sprint(w.commits), Restores: plan.Action == RestoreByProposal}}
 		shown := w.pulls[environment].Proposal
 		plan.Record.Proposal = &shown
 	case MergeProposal:
 		w.merge(environment)
 	case CloseProposal:
-		w.pulls[environment].State = ProposalClosed
+		w.pulls[environment].State = environments.ProposalClosed
 	case RemoveProposal:
 		delete(w.pulls, environment)
 	case QuarantineRelease:
-		w.release(s.Release.Name).Quarantine = &Quarantine{Environment: environment, Images: plan.Images, Reason: "failed"}
+		w.release(s.Release.Name).Quarantine = &environments.Quarantine{Environment: environment, Images: plan.Images, Reason: "failed"}
 	case Nothing:
 	}
 }
 
 func (w *world) merge(environment string) {
-	if p := w.pulls[environment]; p != nil && p.State == ProposalOpen {
-		p.State = ProposalMerged
+	if p := w.pulls[environment]; p != nil && p.State == environments.ProposalOpen {
+		p.State = environments.ProposalMerged
 		w.git[environment] = p.images
 		w.commits++
 	}
@@ -201,15 +203,15 @@ func (w *world) check() {
 	for _, e := range w.envs {
 		open := 0
 		for _, p := range w.promos {
-			if p.Environment == e.Name && !p.Phase.Ended() && p.Phase != Pending && p.Phase != "" {
+			if p.Environment == e.Name && !p.Phase.Ended() && p.Phase != environments.Pending && p.Phase != "" {
 				open++
 			}
 		}
 		if open > 1 {
 			w.t.Fatalf("%d Promotions are under way in %s", open, e.Name)
 		}
-		if p := w.pulls[e.Name]; p != nil && p.Restores && p.State == ProposalOpen && !slices.ContainsFunc(w.promos, func(p Promotion) bool {
-			return p.Environment == e.Name && p.Phase == RollingBack
+		if p := w.pulls[e.Name]; p != nil && p.Restores && p.State == environments.ProposalOpen && !slices.ContainsFunc(w.promos, func(p environments.Promotion) bool {
+			return p.Environment == e.Name && p.Phase == environments.RollingBack
 		}) {
 			w.t.Fatalf("a rollback's pull request is open in %s, and nothing is rolled back there", e.Name)
 		}
@@ -224,16 +226,16 @@ func (w *world) settle() {
 			changed = w.promotion(i) || changed
 		}
 		for _, e := range w.envs {
-			if p := w.pulls[e.Name]; p != nil && p.State == ProposalOpen {
+			if p := w.pulls[e.Name]; p != nil && p.State == environments.ProposalOpen {
 				w.merge(e.Name)
 				changed = true
 			}
 		}
 		w.check()
 		w.now = w.now.Add(20 * time.Second)
-		running := slices.ContainsFunc(w.promos, func(p Promotion) bool { return !p.Phase.Ended() })
-		soaking := slices.ContainsFunc(w.promos, func(p Promotion) bool {
-			return p.Phase == Succeeded && w.now.Sub(p.Succeeded) < 2*time.Minute
+		running := slices.ContainsFunc(w.promos, func(p environments.Promotion) bool { return !p.Phase.Ended() })
+		soaking := slices.ContainsFunc(w.promos, func(p environments.Promotion) bool {
+			return p.Phase == environments.Succeeded && w.now.Sub(p.Succeeded) < 2*time.Minute
 		})
 		if !changed && !running && !soaking {
 			return
@@ -253,25 +255,25 @@ func (w *world) disturb() {
 	case 2:
 		w.merge(environment)
 	case 3, 4:
-		reopened := func(p *pull) bool { return p.State == ProposalClosed && p.Restores }
-		if p := w.pulls[environment]; p != nil && p.State != ProposalMerged && !reopened(p) {
-			p.State = map[bool]ProposalState{true: ProposalClosed, false: ProposalOpen}[p.State == ProposalOpen]
+		reopened := func(p *pull) bool { return p.State == environments.ProposalClosed && p.Restores }
+		if p := w.pulls[environment]; p != nil && p.State != environments.ProposalMerged && !reopened(p) {
+			p.State = map[bool]environments.ProposalState{true: environments.ProposalClosed, false: environments.ProposalOpen}[p.State == environments.ProposalOpen]
 		}
 	case 5:
-		w.git[environment] = []Image{number(w.rng.IntN(w.pushed))}
+		w.git[environment] = []environments.Image{number(w.rng.IntN(w.pushed))}
 		w.commits++
 	case 6:
-		w.request = Request{Verb: Resume, Environment: environment, Token: fmt.Sprint(w.rng.Uint64())}
+		w.request = environments.Request{Verb: environments.Resume, Environment: environment, Token: fmt.Sprint(w.rng.Uint64())}
 	case 7:
-		w.request = Request{Verb: Retry, Environment: environment, Token: fmt.Sprint(w.rng.Uint64()), By: "ann"}
+		w.request = environments.Request{Verb: environments.Retry, Environment: environment, Token: fmt.Sprint(w.rng.Uint64()), By: "ann"}
 	case 8:
 		w.now = w.now.Add(time.Duration(w.rng.IntN(120)) * time.Second)
 	case 9, 10, 11, 12:
 		w.pipeline()
 	case 24:
 		if len(w.promos) > 0 {
-			verb := map[bool]Verb{true: Approve, false: Reject}[w.rng.IntN(3) == 0]
-			w.asked[w.promos[w.rng.IntN(len(w.promos))].Name] = Request{Verb: verb, Token: fmt.Sprint(w.rng.Uint64()), By: "ann"}
+			verb := map[bool]environments.Verb{true: environments.Approve, false: environments.Reject}[w.rng.IntN(3) == 0]
+			w.asked[w.promos[w.rng.IntN(len(w.promos))].Name] = environments.Request{Verb: verb, Token: fmt.Sprint(w.rng.Uint64()), By: "ann"}
 		}
 	default:
 		if len(w.promos) > 0 {
@@ -298,8 +300,8 @@ func TestAnyOrderOfEvents(t *testing.T) {
 			w.settle()
 			last := w.releases[len(w.releases)-1]
 			for _, e := range w.envs {
-				if !Carries(w.git[e.Name], last.Images) {
-					t.Errorf("%s has %s, want %s; hold %+v", e.Name, describe(w.git[e.Name]), last.Tags(), w.holds[e.Name])
+				if !environments.Carries(w.git[e.Name], last.Images) {
+					t.Errorf("%s has %s, want %s; hold %+v", e.Name, environments.Describe(w.git[e.Name]), last.Tags(), w.holds[e.Name])
 				}
 			}
 		})
@@ -326,8 +328,8 @@ func TestCrashAnywhere(t *testing.T) {
 	for seed := range uint64(40) {
 		got := run(0.4, seed)
 		for _, e := range want.envs {
-			if !Carries(got.git[e.Name], want.git[e.Name]) {
-				t.Errorf("seed %d: %s has %s, want %s", seed, e.Name, describe(got.git[e.Name]), describe(want.git[e.Name]))
+			if !environments.Carries(got.git[e.Name], want.git[e.Name]) {
+				t.Errorf("seed %d: %s has %s, want %s", seed, e.Name, environments.Describe(got.git[e.Name]), environments.Describe(want.git[e.Name]))
 			}
 		}
 		if got.commits != want.commits {

@@ -1,18 +1,20 @@
-package environments
+package promotion
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/serin-gitops/serin/environments"
 )
 
 // running watches the workloads of a Release that Git has.
 func (s PromotionSnapshot) running(now time.Time) PromotionPlan {
-	if s.Git.Known && !Carries(s.Git.Images, s.Release.Images) {
-		return s.closing(s.enter(Superseded, now, "a person changed Git to %s while it was rolled out", describe(s.Git.Images)))
+	if s.Git.Known && !environments.Carries(s.Git.Images, s.Release.Images) {
+		return s.closing(s.enter(environments.Superseded, now, "a person changed Git to %s while it was rolled out", environments.Describe(s.Git.Images)))
 	}
-	if s.Request.Verb == Reject {
+	if s.Request.Verb == environments.Reject {
 		// Git has it, so a person's no is a failure like any other.
 		plan := s.fail(now, s.rejection())
 		plan.Record.Handled = s.Request.Token
@@ -52,15 +54,15 @@ func (s PromotionSnapshot) running(now time.Time) PromotionPlan {
 // merged records what became of the pull request, and has its branch removed;
 // why is said where it has to be closed for that.
 func (s PromotionSnapshot) merged(why string) (PromotionPlan, bool) {
-	if s.Promotion.Proposal == nil || s.Promotion.Proposal.State != ProposalOpen || s.Proposal == nil {
+	if s.Promotion.Proposal == nil || s.Promotion.Proposal.State != environments.ProposalOpen || s.Proposal == nil {
 		return PromotionPlan{}, false
 	}
 	plan := s.keep(s.Promotion.Message)
 	merged := *s.Promotion.Proposal
-	merged.State, merged.ClosedBy = ProposalMerged, s.Proposal.ClosedBy
+	merged.State, merged.ClosedBy = environments.ProposalMerged, s.Proposal.ClosedBy
 	plan.Record.Proposal = &merged
 	// A branch that somebody went on with stays.
-	if s.Proposal.State != ProposalClosed && s.foreign() == "" {
+	if s.Proposal.State != environments.ProposalClosed && s.foreign() == "" {
 		plan.Action, plan.Reason = RemoveProposal, why
 	}
 	return plan, true
@@ -98,13 +100,13 @@ func (s *PromotionSnapshot) tick(stopped bool, now time.Time) {
 func (s PromotionSnapshot) progress(now time.Time) PromotionPlan {
 	switch {
 	case len(s.inState(WorkloadStale)) > 0:
-		return s.enter(Applying, now, "Git has it, the cluster does not yet: %s", s.unfinished())
+		return s.enter(environments.Applying, now, "Git has it, the cluster does not yet: %s", s.unfinished())
 	case len(s.inState(WorkloadRolling)) > 0:
-		return s.enter(RollingOut, now, "rolling out: %s", s.unfinished())
+		return s.enter(environments.RollingOut, now, "rolling out: %s", s.unfinished())
 	case len(s.inState(WorkloadBaking)) > 0:
-		return s.enter(Soaking, now, "runs, and is watched: %s", s.unfinished())
+		return s.enter(environments.Soaking, now, "runs, and is watched: %s", s.unfinished())
 	}
-	plan := s.enter(Succeeded, now, "runs well: %d workloads", len(s.Workloads))
+	plan := s.enter(environments.Succeeded, now, "runs well: %d workloads", len(s.Workloads))
 	if len(s.Workloads) == 0 {
 		plan.Record.Message = "Git has it; no workload of the overlay uses these images"
 	}
@@ -157,15 +159,15 @@ func describeWorkloads(workloads []Workload) string {
 
 // fail records the failure before anything is taken back.
 func (s PromotionSnapshot) fail(now time.Time, why string) PromotionPlan {
-	plan := s.enter(RollingBack, now, "failed: %s", why)
+	plan := s.enter(environments.RollingBack, now, "failed: %s", why)
 	plan.Record.Failure = why
 	plan.Record.Clock, plan.Record.ClockSince = plan.Record.Elapsed(now), time.Time{}
 	return plan
 }
 
 // brought are the images that this Promotion changed.
-func (s PromotionSnapshot) brought() []Image {
-	return Changed(s.Promotion.Previous, s.Release.Images)
+func (s PromotionSnapshot) brought() []environments.Image {
+	return environments.Changed(s.Promotion.Previous, s.Release.Images)
 }
 
 // rollingBack takes a failed Promotion back: first the Release is quarantined,
@@ -173,15 +175,15 @@ func (s PromotionSnapshot) brought() []Image {
 func (s PromotionSnapshot) rollingBack(now time.Time) PromotionPlan {
 	brought := s.brought()
 	if len(brought) == 0 {
-		return s.enter(Failed, now, "failed: %s. Git had these images before, so there is nothing to restore", s.Promotion.Failure)
+		return s.enter(environments.Failed, now, "failed: %s. Git had these images before, so there is nothing to restore", s.Promotion.Failure)
 	}
 	if !s.quarantined(brought) {
 		plan := s.keep(fmt.Sprintf("failed: %s. Quarantined %s", s.Promotion.Failure, s.Release.Name))
 		plan.Action, plan.Images = QuarantineRelease, brought
 		return plan
 	}
-	if s.Environment.Return == ReturnNot {
-		return s.closing(s.enter(Failed, now, "failed: %s. Git is left as it is (rollback: None)", s.Promotion.Failure))
+	if s.Environment.Return == environments.ReturnNot {
+		return s.closing(s.enter(environments.Failed, now, "failed: %s. Git is left as it is (rollback: None)", s.Promotion.Failure))
 	}
 	if !s.Git.Known {
 		return s.keep(fmt.Sprintf("failed: %s. Waits for Git, which could not be read, to restore it", s.Promotion.Failure))
@@ -193,10 +195,10 @@ func (s PromotionSnapshot) rollingBack(now time.Time) PromotionPlan {
 	if s.Newer != "" {
 		return s.replaced(now)
 	}
-	if s.Environment.Return == ReturnByCommit && !s.Protected {
-		plan := s.enter(RolledBack, now, "failed: %s. Git is back at %s", s.Promotion.Failure, describe(restore))
+	if s.Environment.Return == environments.ReturnByCommit && !s.Protected {
+		plan := s.enter(environments.RolledBack, now, "failed: %s. Git is back at %s", s.Promotion.Failure, environments.Describe(restore))
 		if len(lost) > 0 {
-			plan = s.keep(fmt.Sprintf("failed: %s. Restoring %s", s.Promotion.Failure, describe(restore)))
+			plan = s.keep(fmt.Sprintf("failed: %s. Restoring %s", s.Promotion.Failure, environments.Describe(restore)))
 		}
 		plan.Action, plan.Images = RestoreByCommit, restore
 		return plan
@@ -206,22 +208,22 @@ func (s PromotionSnapshot) rollingBack(now time.Time) PromotionPlan {
 
 // quarantined says whether all these images are rejected already, here or in an
 // Environment before.
-func (s PromotionSnapshot) quarantined(images []Image) bool {
-	return !slices.ContainsFunc(images, func(i Image) bool {
-		return !slices.ContainsFunc(s.Rejected, func(r Image) bool { return Pinned(i, r) })
+func (s PromotionSnapshot) quarantined(images []environments.Image) bool {
+	return !slices.ContainsFunc(images, func(i environments.Image) bool {
+		return !slices.ContainsFunc(s.Rejected, func(r environments.Image) bool { return environments.Pinned(i, r) })
 	})
 }
 
 // restorable are the images before, of those that Git still has from this
 // Promotion: what a person changed since stays. lost are those with no image
 // before that may be restored.
-func (s PromotionSnapshot) restorable(brought []Image) (restore, lost []Image) {
+func (s PromotionSnapshot) restorable(brought []environments.Image) (restore, lost []environments.Image) {
 	for _, image := range brought {
-		if !Carries(s.Git.Images, []Image{image}) {
+		if !environments.Carries(s.Git.Images, []environments.Image{image}) {
 			continue
 		}
-		before, known := Find(s.Promotion.Previous, image.Repository)
-		rejected := slices.ContainsFunc(s.Rejected, func(r Image) bool { return Pinned(before, r) })
+		before, known := environments.Find(s.Promotion.Previous, image.Repository)
+		rejected := slices.ContainsFunc(s.Rejected, func(r environments.Image) bool { return environments.Pinned(before, r) })
 		if !known || rejected || before.Tag == "" && before.Digest == "" {
 			lost = append(lost, image)
 			continue
@@ -235,22 +237,22 @@ func (s PromotionSnapshot) restorable(brought []Image) (restore, lost []Image) {
 // that asks for it would take the newer Release back, so it is closed first.
 func (s PromotionSnapshot) replaced(now time.Time) PromotionPlan {
 	asked := s.Promotion.Proposal
-	if asked != nil && asked.Restores && asked.State == ProposalOpen && s.Proposal == nil {
+	if asked != nil && asked.Restores && asked.State == environments.ProposalOpen && s.Proposal == nil {
 		return s.keep(fmt.Sprintf("failed: %s. Promotion %s of a newer Release takes its place once the rollback's pull request is closed: waits for the Git host, which could not be read",
 			s.Promotion.Failure, s.Newer))
 	}
-	return s.closing(s.enter(Superseded, now, "failed: %s. Promotion %s of a newer Release took its place before it was taken back", s.Promotion.Failure, s.Newer))
+	return s.closing(s.enter(environments.Superseded, now, "failed: %s. Promotion %s of a newer Release took its place before it was taken back", s.Promotion.Failure, s.Newer))
 }
 
 // restored ends a rollback once Git has nothing of it left that can go.
-func (s PromotionSnapshot) restored(lost []Image, now time.Time) PromotionPlan {
+func (s PromotionSnapshot) restored(lost []environments.Image, now time.Time) PromotionPlan {
 	if len(lost) > 0 {
-		return s.closing(s.enter(Failed, now, "failed: %s. There is no image to restore in place of %s: promote a newer Release", s.Promotion.Failure, describe(lost)))
+		return s.closing(s.enter(environments.Failed, now, "failed: %s. There is no image to restore in place of %s: promote a newer Release", s.Promotion.Failure, environments.Describe(lost)))
 	}
-	if plan, found := s.merged("Git is back at " + describe(s.Git.Images)); found {
+	if plan, found := s.merged("Git is back at " + environments.Describe(s.Git.Images)); found {
 		return plan
 	}
-	plan := s.enter(RolledBack, now, "failed: %s. Git is back at %s", s.Promotion.Failure, describe(s.Git.Images))
+	plan := s.enter(environments.RolledBack, now, "failed: %s. Git is back at %s", s.Promotion.Failure, environments.Describe(s.Git.Images))
 	if plan.Record.RollbackCommit == "" {
 		plan.Record.RollbackCommit = s.Git.Tip
 	}
@@ -258,30 +260,30 @@ func (s PromotionSnapshot) restored(lost []Image, now time.Time) PromotionPlan {
 }
 
 // restoreByProposal asks a person to take the Release back.
-func (s PromotionSnapshot) restoreByProposal(restore []Image, now time.Time) PromotionPlan {
+func (s PromotionSnapshot) restoreByProposal(restore []environments.Image, now time.Time) PromotionPlan {
 	why := "rollback: PullRequest"
 	if s.Protected {
 		why = "the branch refuses commits"
 	}
 	asked := s.Promotion.Proposal
 	if asked == nil || !asked.Restores {
-		plan := s.keep(fmt.Sprintf("failed: %s. A pull request asks to restore %s (%s)", s.Promotion.Failure, describe(restore), why))
+		plan := s.keep(fmt.Sprintf("failed: %s. A pull request asks to restore %s (%s)", s.Promotion.Failure, environments.Describe(restore), why))
 		plan.Action, plan.Images = RestoreByProposal, restore
 		return plan
 	}
-	if s.Proposal != nil && s.Proposal.State == ProposalClosed {
-		plan := s.enter(Failed, now, "failed: %s. %s closed the pull request that would have restored Git", s.Promotion.Failure, someone(s.Proposal.ClosedBy))
+	if s.Proposal != nil && s.Proposal.State == environments.ProposalClosed {
+		plan := s.enter(environments.Failed, now, "failed: %s. %s closed the pull request that would have restored Git", s.Promotion.Failure, someone(s.Proposal.ClosedBy))
 		plan.Record.Proposal = s.shown()
 		return plan
 	}
 	if foreign := s.foreign(); foreign != "" {
 		return s.keep(fmt.Sprintf("failed: %s. %s", s.Promotion.Failure, foreign))
 	}
-	if s.Request.Verb == Approve {
+	if s.Request.Verb == environments.Approve {
 		plan := s.keep("approved: merging the rollback")
 		plan.Action = MergeProposal
 		plan.Record.Handled = s.Request.Token
 		return plan
 	}
-	return s.keep(fmt.Sprintf("failed: %s. Waits for the pull request that restores %s to be merged (%s)", s.Promotion.Failure, describe(restore), why))
+	return s.keep(fmt.Sprintf("failed: %s. Waits for the pull request that restores %s to be merged (%s)", s.Promotion.Failure, environments.Describe(restore), why))
 }

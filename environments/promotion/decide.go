@@ -1,25 +1,29 @@
-package environments
+// Package promotion decides what a Promotion does next: how a Release comes into
+// an Environment's overlay, whether it runs there, and how it is taken back.
+package promotion
 
 import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/serin-gitops/serin/environments"
 )
 
 // PromotionSnapshot is what a Promotion's decision rests on.
 type PromotionSnapshot struct {
-	Environment Environment
-	Release     Release
-	Promotion   Promotion
+	Environment environments.Environment
+	Release     environments.Release
+	Promotion   environments.Promotion
 	// Newer is the name of a newer Promotion into the same Environment, Older
 	// that of an older one that has not ended; empty where there is none.
 	Newer, Older string
 	// Rejected are the images that this Environment may not take.
-	Rejected []Image
+	Rejected []environments.Image
 	Git      Git
 	// Proposal is what the host shows, looked at before Git; nil where it was
 	// not looked at. One that is gone is Closed.
-	Proposal *Proposal
+	Proposal *environments.Proposal
 	// Workloads that the Release changes, as they are; nil where they were not
 	// looked at.
 	Workloads []Workload
@@ -30,7 +34,7 @@ type PromotionSnapshot struct {
 	// the clock of the deadline stands until it has applied the Release.
 	Suspended string
 	// Request of a person that has not been carried out yet.
-	Request Request
+	Request environments.Request
 	// Patience is the longest time between two looks that counts for the
 	// deadline: while there was none for longer, nobody looked (Serin was down,
 	// or its API server).
@@ -45,7 +49,7 @@ type Git struct {
 	Known bool
 	Tip   string
 	// Images of the Release's repositories.
-	Images []Image
+	Images []environments.Image
 }
 
 // WorkloadState is how far a workload is with the images it should run.
@@ -108,10 +112,10 @@ const (
 type PromotionPlan struct {
 	Action Action
 	// Images that the action writes or rejects.
-	Images []Image
+	Images []environments.Image
 	// Record is the Promotion once the action has succeeded; without an action,
 	// the record as it is to be reported.
-	Record Promotion
+	Record environments.Promotion
 	// Reason for people.
 	Reason string
 	// Refused says why the person's request is not carried out; it counts as
@@ -125,25 +129,25 @@ type PromotionPlan struct {
 // who wrote it: a Release that is on the branch has been merged, however that
 // came about.
 func DecidePromotion(s PromotionSnapshot, now time.Time) PromotionPlan {
-	if refused := Refusal(s.Request.Verb, s.Promotion); refused != "" {
+	if refused := environments.Refusal(s.Request.Verb, s.Promotion); refused != "" {
 		plan := PromotionPlan{Record: s.Promotion, Refused: fmt.Sprintf("request %q: %s", s.Request.Token, refused)}
 		plan.Record.Handled = s.Request.Token
 		return plan
 	}
 	switch s.Promotion.Phase {
-	case "", Pending:
+	case "", environments.Pending:
 		return s.pending(now)
-	case Writing:
+	case environments.Writing:
 		return s.writing(now)
-	case AwaitingApproval:
+	case environments.AwaitingApproval:
 		return s.awaiting(now)
-	case Applying, RollingOut, Soaking:
+	case environments.Applying, environments.RollingOut, environments.Soaking:
 		return s.running(now)
-	case RollingBack:
+	case environments.RollingBack:
 		return s.rollingBack(now)
-	case Rejected:
+	case environments.Rejected:
 		return s.rejected()
-	case Succeeded, Failed, RolledBack, Superseded:
+	case environments.Succeeded, environments.Failed, environments.RolledBack, environments.Superseded:
 	}
 	return PromotionPlan{Record: s.Promotion}
 }
@@ -152,14 +156,14 @@ func DecidePromotion(s PromotionSnapshot, now time.Time) PromotionPlan {
 func (s PromotionSnapshot) keep(message string) PromotionPlan {
 	record := s.Promotion
 	if record.Phase == "" {
-		record.Phase = Pending
+		record.Phase = environments.Pending
 	}
 	record.Message = message
 	return PromotionPlan{Record: record, Reason: message}
 }
 
 // enter changes the phase.
-func (s PromotionSnapshot) enter(phase Phase, now time.Time, format string, args ...any) PromotionPlan {
+func (s PromotionSnapshot) enter(phase environments.Phase, now time.Time, format string, args ...any) PromotionPlan {
 	plan := s.keep(fmt.Sprintf(format, args...))
 	plan.Record.Phase = phase
 	if phase.Ended() && plan.Record.Completed.IsZero() {
@@ -175,14 +179,14 @@ func (s PromotionSnapshot) forced() bool { return s.Promotion.RequestedBy != "" 
 // displaced ends a Promotion that Git does not have yet where it may not go on.
 func (s PromotionSnapshot) displaced(now time.Time) (PromotionPlan, bool) {
 	if s.Newer != "" {
-		return s.enter(Superseded, now, "Promotion %s of a newer Release took its place", s.Newer), true
+		return s.enter(environments.Superseded, now, "Promotion %s of a newer Release took its place", s.Newer), true
 	}
 	if s.forced() {
 		return PromotionPlan{}, false
 	}
 	for _, image := range s.Release.Images {
-		if slices.ContainsFunc(s.Rejected, func(r Image) bool { return Pinned(image, r) }) {
-			plan := s.enter(Failed, now, "%s was rejected in this environment or one before it; \"serin promote\" brings it here all the same", image.Short())
+		if slices.ContainsFunc(s.Rejected, func(r environments.Image) bool { return environments.Pinned(image, r) }) {
+			plan := s.enter(environments.Failed, now, "%s was rejected in this environment or one before it; \"serin promote\" brings it here all the same", image.Short())
 			plan.Record.Failure = plan.Record.Message
 			return s.closing(plan), true
 		}
@@ -197,9 +201,9 @@ func (s PromotionSnapshot) closing(plan PromotionPlan) PromotionPlan {
 		return plan
 	}
 	plan.Record.Proposal = s.shown()
-	if s.Proposal.State == ProposalOpen {
+	if s.Proposal.State == environments.ProposalOpen {
 		plan.Action = CloseProposal
-		plan.Record.Proposal.State = ProposalClosed
+		plan.Record.Proposal.State = environments.ProposalClosed
 	}
 	return plan
 }
@@ -217,11 +221,11 @@ func (s PromotionSnapshot) rejection() string {
 // not have yet.
 func (s PromotionSnapshot) asked(now time.Time) (PromotionPlan, bool) {
 	switch s.Request.Verb {
-	case Reject:
-		plan := s.closing(s.enter(Rejected, now, "%s", s.rejection()))
+	case environments.Reject:
+		plan := s.closing(s.enter(environments.Rejected, now, "%s", s.rejection()))
 		plan.Record.Handled = s.Request.Token
 		return plan, true
-	case Approve:
+	case environments.Approve:
 		if s.Promotion.ApprovedBy != "" {
 			return PromotionPlan{}, false
 		}
@@ -236,10 +240,10 @@ func (s PromotionSnapshot) asked(now time.Time) (PromotionPlan, bool) {
 
 // landed goes on with what Git already has.
 func (s PromotionSnapshot) landed(now time.Time) (PromotionPlan, bool) {
-	if !s.Git.Known || !Carries(s.Git.Images, s.Release.Images) {
+	if !s.Git.Known || !environments.Carries(s.Git.Images, s.Release.Images) {
 		return PromotionPlan{}, false
 	}
-	plan := s.enter(Applying, now, "Git has %s", s.Release.Tags())
+	plan := s.enter(environments.Applying, now, "Git has %s", s.Release.Tags())
 	record := &plan.Record
 	record.Commit = s.Git.Tip
 	record.Written, record.ClockSince, record.Clock = now, now, 0
@@ -267,19 +271,19 @@ func (s PromotionSnapshot) pending(now time.Time) PromotionPlan {
 	if plan, found := s.landed(now); found {
 		return plan
 	}
-	until, reason, err := Frozen(s.Environment.Freeze, now)
+	until, reason, err := environments.Frozen(s.Environment.Freeze, now)
 	if err != nil {
 		return s.keep(err.Error())
 	}
 	if !until.IsZero() && !s.forced() {
-		plan := s.keep(frozenText(until, reason))
+		plan := s.keep(environments.FrozenText(until, reason))
 		plan.Again = until
 		return plan
 	}
-	if s.Environment.Approval && s.Environment.Entry == ByCommit && s.Promotion.ApprovedBy == "" && !s.forced() {
+	if s.Environment.Approval && s.Environment.Entry == environments.ByCommit && s.Promotion.ApprovedBy == "" && !s.forced() {
 		return s.keep(fmt.Sprintf("waits for approval: \"serin approve %s\"", s.Promotion.Name))
 	}
-	plan := s.enter(Writing, now, "writing %s", s.Release.Tags())
+	plan := s.enter(environments.Writing, now, "writing %s", s.Release.Tags())
 	plan.Record.Previous = slices.Clone(s.Git.Images)
 	return plan
 }
@@ -295,32 +299,32 @@ func (s PromotionSnapshot) writing(now time.Time) PromotionPlan {
 	if plan, ended := s.displaced(now); ended {
 		return plan
 	}
-	if s.Request.Verb == Reject {
+	if s.Request.Verb == environments.Reject {
 		plan, _ := s.asked(now)
 		return plan
 	}
 	if plan, moved := s.rebased(); moved {
 		return plan
 	}
-	changed := Changed(s.Git.Images, s.Release.Images)
-	if s.Environment.Entry == ByCommit {
-		plan := s.enter(Applying, now, "committed %s", s.Release.Tags())
+	changed := environments.Changed(s.Git.Images, s.Release.Images)
+	if s.Environment.Entry == environments.ByCommit {
+		plan := s.enter(environments.Applying, now, "committed %s", s.Release.Tags())
 		plan.Action, plan.Images = WriteCommit, changed
 		plan.Record.Written, plan.Record.ClockSince, plan.Record.Clock = now, now, 0
 		return plan
 	}
-	plan := s.enter(AwaitingApproval, now, "a person is asked to approve %s", s.Release.Tags())
+	plan := s.enter(environments.AwaitingApproval, now, "a person is asked to approve %s", s.Release.Tags())
 	plan.Action, plan.Images = WriteProposal, changed
 	return plan
 }
 
 // rebased records the images anew where Git got others before the write.
 func (s PromotionSnapshot) rebased() (PromotionPlan, bool) {
-	if ContentKey(s.Git.Images) == ContentKey(s.Promotion.Previous) {
+	if environments.ContentKey(s.Git.Images) == environments.ContentKey(s.Promotion.Previous) {
 		return PromotionPlan{}, false
 	}
 	plan := s.keep("Git got other images meanwhile; the change is written upon those")
-	plan.Record.Phase = Writing
+	plan.Record.Phase = environments.Writing
 	plan.Record.Previous = slices.Clone(s.Git.Images)
 	return plan, true
 }
@@ -340,13 +344,13 @@ func (s PromotionSnapshot) awaiting(now time.Time) PromotionPlan {
 		return s.keep("waits for the Git host, whose pull request could not be read")
 	}
 	switch s.Proposal.State {
-	case ProposalMerged:
-		return s.enter(Superseded, now, "the pull request was merged, and Git has other images: a person changed them")
-	case ProposalClosed:
-		plan := s.enter(Rejected, now, "%s closed the pull request; \"serin retry\" opens another", someone(s.Proposal.ClosedBy))
+	case environments.ProposalMerged:
+		return s.enter(environments.Superseded, now, "the pull request was merged, and Git has other images: a person changed them")
+	case environments.ProposalClosed:
+		plan := s.enter(environments.Rejected, now, "%s closed the pull request; \"serin retry\" opens another", someone(s.Proposal.ClosedBy))
 		plan.Record.Proposal = s.shown()
 		return plan
-	case ProposalOpen:
+	case environments.ProposalOpen:
 	}
 	if plan, found := s.asked(now); found {
 		return plan
@@ -376,7 +380,7 @@ func (s PromotionSnapshot) awaiting(now time.Time) PromotionPlan {
 // not merged by it.
 func (s PromotionSnapshot) foreign() string {
 	ours, shown := s.Promotion.Proposal, s.Proposal
-	if ours == nil || shown == nil || shown.State != ProposalOpen || ours.Head == "" || shown.Head == "" || ours.Head == shown.Head {
+	if ours == nil || shown == nil || shown.State != environments.ProposalOpen || ours.Head == "" || shown.Head == "" || ours.Head == shown.Head {
 		return ""
 	}
 	return fmt.Sprintf("branch %s is at %s, and Serin wrote %s: it is not merged for you. Look at what was pushed there and merge it yourself, or put the branch back, or \"serin reject %s\"",
@@ -385,7 +389,7 @@ func (s PromotionSnapshot) foreign() string {
 
 // shown is the pull request as the host shows it, for the record: its head
 // stays the one that Serin wrote.
-func (s PromotionSnapshot) shown() *Proposal {
+func (s PromotionSnapshot) shown() *environments.Proposal {
 	shown := *s.Proposal
 	if ours := s.Promotion.Proposal; ours != nil && ours.Head != "" {
 		shown.Head = ours.Head
@@ -395,11 +399,11 @@ func (s PromotionSnapshot) shown() *Proposal {
 
 // rejected goes on where a person opened the pull request again.
 func (s PromotionSnapshot) rejected() PromotionPlan {
-	if s.Newer != "" || s.Proposal == nil || s.Proposal.State != ProposalOpen {
+	if s.Newer != "" || s.Proposal == nil || s.Proposal.State != environments.ProposalOpen {
 		return PromotionPlan{Record: s.Promotion}
 	}
 	plan := s.keep("a person opened the pull request again")
-	plan.Record.Phase, plan.Record.Completed = AwaitingApproval, time.Time{}
+	plan.Record.Phase, plan.Record.Completed = environments.AwaitingApproval, time.Time{}
 	plan.Record.Proposal = s.shown()
 	return plan
 }
@@ -425,6 +429,6 @@ func NotMergeable(s PromotionSnapshot, why string) PromotionPlan {
 		plan.Record.Proposal = nil
 		return plan
 	}
-	plan.Record.Phase = Writing
+	plan.Record.Phase = environments.Writing
 	return plan
 }
