@@ -50,8 +50,9 @@ func (o Observer) requests(ctx context.Context, check analysis.Check, trial Tria
 	}
 	var due []analysis.Observation
 	step, left, why := interval(check), open.Start, ""
-	for ; left.Before(open.End) && !answer.settled(analysis.Window{End: left}); left = left.Truncate(step).Add(step) {
+	for left.Before(open.End) && !answer.settled(analysis.Window{End: left}) {
 		// What a counter rises from is in doubt: the trial is counted from later on.
+		left = left.Truncate(step).Add(step)
 	}
 	for end := left.Truncate(step).Add(step); !end.After(open.End); end = end.Add(step) {
 		obs := analysis.Observation{Check: check.Name, Window: analysis.Window{Start: left, End: end}}

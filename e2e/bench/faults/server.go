@@ -113,7 +113,7 @@ func (s *session) answer(w http.ResponseWriter, r *http.Request) {
 func (s *session) chances(query string, age time.Duration) *rand.Rand {
 	hash := fnv.New64a()
 	_, _ = fmt.Fprint(hash, query, age) // a hash takes every byte
-	return rand.New(rand.NewPCG(s.seed, hash.Sum64()))
+	return rand.New(rand.NewPCG(s.seed, hash.Sum64())) //nolint:gosec // reproducible on purpose
 }
 
 // refuse gives no data at all; it says whether that is what the fault does.
@@ -214,9 +214,7 @@ func (r *reply) spoil(rng *rand.Rand, kind Kind) {
 				one.Value = &[2]any{one.Value[0], "NaN"}
 			}
 		case DoubleSamples:
-			for _, value := range slices.Clone(one.Values) {
-				one.Values = append(one.Values, value)
-			}
+			one.Values = append(one.Values, slices.Clone(one.Values)...)
 		case Disorder:
 			rng.Shuffle(len(one.Values), func(i, j int) { one.Values[i], one.Values[j] = one.Values[j], one.Values[i] })
 		}
