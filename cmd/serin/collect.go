@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/serin-gitops/serin/embedded/gitserver"
 	"github.com/serin-gitops/serin/embedded/registry"
 )
 
@@ -102,4 +103,20 @@ func measureRegistry(server *registry.Registry) error {
 		}
 	}
 	return nil
+}
+
+// gitUsage shows how large the embedded Git server's repositories are.
+type gitUsage struct{ server *gitserver.Server }
+
+var gitBytes = prometheus.NewDesc("serin_embedded_git_bytes",
+	"Bytes that a repository of the embedded Git server takes on disk, as last measured.", []string{"repository"}, nil)
+
+// Describe implements prometheus.Collector.
+func (u gitUsage) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- gitBytes }
+
+// Collect implements prometheus.Collector.
+func (u gitUsage) Collect(measured chan<- prometheus.Metric) {
+	for name, bytes := range u.server.Usage() {
+		measured <- prometheus.MustNewConstMetric(gitBytes, prometheus.GaugeValue, float64(bytes), name)
+	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/netutil"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/yaml"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,6 +46,8 @@ type embeddedGit struct {
 	Users string `json:"users"`
 	// Repositories are created empty where they are missing.
 	Repositories []string `json:"repositories,omitempty"`
+	// MaxRepositoryBytes bounds each repository; 1 GiB where it is not given.
+	MaxRepositoryBytes int64 `json:"maxRepositoryBytes,omitempty"`
 	// Protected are patterns of branches that only users with pushProtected
 	// may move.
 	Protected []string `json:"protected,omitempty"`
@@ -134,7 +137,8 @@ func embed(mgr manager.Manager, config *embeddedConfig, repositories overlays.Re
 	}
 	server, err := gitserver.New(gitserver.Options{
 		Dir: config.Git.Directory, BaseURL: config.Git.URL, Users: entering, Protected: config.Git.Protected, NoCreateOnPush: true,
-		OnPush: func(push gitserver.Push) { h.gitPush(push.URL, push.Branch()) },
+		MaxRepositoryBytes: config.Git.MaxRepositoryBytes,
+		OnPush:             func(push gitserver.Push) { h.gitPush(push.URL, push.Branch()) },
 	})
 	if err != nil {
 		return err
@@ -143,6 +147,9 @@ func embed(mgr manager.Manager, config *embeddedConfig, repositories overlays.Re
 		if err := server.Create(name); err != nil {
 			return err
 		}
+	}
+	if err := metrics.Registry.Register(gitUsage{server}); err != nil {
+		return err
 	}
 	return mgr.Add(&httpServer{name: "git", address: config.Git.Address, handler: pace.Handler(server, pace.Limits{}), close: server.Close})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -31,11 +32,10 @@ func (s *Server) receivePack(w io.Writer, body io.Reader, call request) error {
 		// Nothing to do is the probe that git sends before a large push.
 		return err
 	}
-	dir := s.path(call.name)
 	report := packp.NewReportStatus()
 	report.UnpackStatus = "ok"
 	if ask.bringsObjects() {
-		if err := storePack(dir, body, s.options.MaxPushBytes); err != nil {
+		if err := s.store(call.name, body); err != nil {
 			var rejected *protocolError
 			if !errors.As(err, &rejected) {
 				return err
@@ -59,6 +59,21 @@ func (s *Server) receivePack(w io.Writer, body io.Reader, call request) error {
 		return nil
 	}
 	return report.Encode(w)
+}
+
+// store keeps the objects of a push where there is room for them.
+func (s *Server) store(name string, body io.Reader) error {
+	if err := s.room(name, time.Now()); err != nil {
+		// The client listens once it has sent all; its bound holds here too.
+		_, drained := io.Copy(io.Discard, body)
+		return errors.Join(err, drained)
+	}
+	pack := &counted{Reader: body}
+	if err := storePack(s.path(name), pack, s.options.MaxPushBytes); err != nil {
+		return err
+	}
+	s.grow(name, pack.bytes)
+	return nil
 }
 
 // announce tells the subscribers of what moved.

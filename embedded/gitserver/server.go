@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/serin-gitops/serin/embedded/gitserver/internal/hook"
@@ -31,6 +32,8 @@ import (
 const (
 	// DefaultMaxPushBytes bounds one push, in bytes.
 	DefaultMaxPushBytes = 64 << 20
+	// DefaultMaxRepositoryBytes bounds one repository, in bytes.
+	DefaultMaxRepositoryBytes = 1 << 30
 	// DefaultProposalPrefix begins the branches that may be rewritten.
 	DefaultProposalPrefix = "serin/"
 	// DefaultBranch is what HEAD of a new repository names.
@@ -71,6 +74,9 @@ type Options struct {
 	NoCreateOnPush bool
 	// MaxPushBytes bounds one push; zero means DefaultMaxPushBytes.
 	MaxPushBytes int64
+	// MaxRepositoryBytes bounds what a repository takes on disk: a push into one
+	// that is larger is refused. Zero means DefaultMaxRepositoryBytes.
+	MaxRepositoryBytes int64
 	// RewritePrefixes begin the branches whose history may be rewritten; nil
 	// means DefaultProposalPrefix alone.
 	RewritePrefixes []string
@@ -101,6 +107,7 @@ type Server struct {
 	mutex     sync.Mutex
 	locks     map[string]*sync.Mutex
 	protected []string
+	sizes     map[string]size
 }
 
 // ErrName says that what a repository was called by is not a name.
@@ -124,6 +131,9 @@ func New(options Options) (*Server, error) {
 	if options.MaxPushBytes <= 0 {
 		options.MaxPushBytes = DefaultMaxPushBytes
 	}
+	if options.MaxRepositoryBytes <= 0 {
+		options.MaxRepositoryBytes = DefaultMaxRepositoryBytes
+	}
 	if options.RewritePrefixes == nil {
 		options.RewritePrefixes = []string{DefaultProposalPrefix}
 	}
@@ -136,14 +146,19 @@ func New(options Options) (*Server, error) {
 	if options.Log == nil {
 		options.Log = slog.Default()
 	}
-	return &Server{
+	s := &Server{
 		options: options,
 		hooks:   hook.NewDispatcher(options.Webhooks, options.Log),
 		slots:   make(chan struct{}, options.MaxConcurrent),
 		locks:   map[string]*sync.Mutex{},
 
 		protected: slices.Clone(options.Protected),
-	}, nil
+		sizes:     map[string]size{},
+	}
+	if err := s.measureAll(time.Now()); err != nil {
+		return nil, fmt.Errorf("git server: measure directory %s: %w", options.Dir, err)
+	}
+	return s, nil
 }
 
 // Protect replaces the patterns of protected branches (see Options.Protected)
