@@ -4,10 +4,12 @@ package record
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,16 +17,24 @@ import (
 	"github.com/serin-gitops/serin/analysis/usage"
 )
 
-// MaxBytes bounds a record in bytes, so that it fits into an object of the
-// API server beside the state.
-const MaxBytes = 480 << 10
+const (
+	// MaxBytes bounds a record in bytes as it is written, so that it fits into an
+	// object of the API server beside the state.
+	MaxBytes = 480 << 10
+	// chunk is how many bytes of lines are packed together: more than the 32 KiB
+	// that gzip looks back, so that little is lost by packing them apart, and a
+	// look costs the same however long the trial is.
+	chunk = 64 << 10
+)
 
 // Record keeps every observation of a trial, as it was judged, in compact
 // lines of JSON: enough to draw the trial and to judge it again bit for bit.
-// When it is full it takes no more and says so.
+// When it is full it takes no more and says so. A copy is not to be added to:
+// it shares what was packed.
 type Record struct {
-	text string
-	full bool
+	// packed are members of gzip, loose the lines after them.
+	packed, loose []byte
+	full          bool
 	// began and names turn instants and checks into short numbers.
 	began  time.Time
 	checks []analysis.Check
@@ -73,19 +83,21 @@ func New(spec analysis.Spec, state analysis.State) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("record the analysis: %w", err)
 	}
-	return emptyRecord(spec, state, string(encoded)+"\n"), nil
+	return emptyRecord(spec, state, append(encoded, '\n')), nil
 }
 
-func emptyRecord(spec analysis.Spec, state analysis.State, text string) Record {
-	r := Record{text: text, began: state.Started, checks: spec.Checks, names: map[string]int{}, last: make([]analysis.Observation, len(spec.Checks))}
+func emptyRecord(spec analysis.Spec, state analysis.State, text []byte) Record {
+	r := Record{loose: text, began: state.Started, checks: spec.Checks, names: map[string]int{}, last: make([]analysis.Observation, len(spec.Checks))}
 	for i, c := range spec.Checks {
 		r.names[c.Name] = i
 	}
 	return r
 }
 
-// String is the record's text, from which Parse makes it again.
-func (r Record) String() string { return r.text }
+// String is the record, packed, from which Parse makes it again.
+func (r Record) String() string {
+	return base64.StdEncoding.EncodeToString(append(slices.Clone(r.packed), compress(r.loose)...))
+}
 
 // Full is true when looks are missing because there was no more room.
 func (r Record) Full() bool { return r.full }
@@ -126,11 +138,15 @@ func (r *Record) add(l line) error {
 	if err != nil {
 		return fmt.Errorf("record a look: %w", err)
 	}
-	if len(r.text)+len(encoded) > MaxBytes {
+	if base64.StdEncoding.EncodedLen(len(r.packed)+len(r.loose)+len(encoded)) > MaxBytes {
 		r.full = true
 		encoded = []byte(`{"t":0,"full":true}`)
 	}
-	r.text += string(encoded) + "\n"
+	r.loose = append(append(r.loose, encoded...), '\n')
+	if len(r.loose) >= chunk {
+		r.packed = append(r.packed, compress(r.loose)...)
+		r.loose = nil
+	}
 	return nil
 }
 
@@ -166,16 +182,24 @@ func (r *Record) lengthen(name string, s seen, last analysis.Observation) analys
 	return o
 }
 
-// Parse reads a record's text, so that looks can be added to it.
-func Parse(text string) (Record, error) {
+// Parse reads a record as String gave it, so that looks can be added to it.
+func Parse(packed string) (Record, error) {
+	text, err := Unpack(packed)
+	if err != nil {
+		return Record{}, err
+	}
 	var r Record
-	err := replay(text, func(begun Record, _ header) { r = begun }, func(l line, observations []analysis.Observation, _ time.Time) {
+	err = replay(text, func(begun Record, _ header) { r = begun }, func(l line, observations []analysis.Observation, _ time.Time) {
 		r.full = r.full || l.Full
 		for _, o := range observations {
 			r.last[r.names[o.Check]] = o
 		}
 	})
-	r.text = text
+	for len(text) >= chunk {
+		r.packed = append(r.packed, compress([]byte(text[:chunk]))...)
+		text = text[chunk:]
+	}
+	r.loose = []byte(text)
 	return r, err
 }
 
@@ -189,10 +213,15 @@ type Rejudged struct {
 	Full bool
 }
 
-// Rejudge judges a record again, from the first look to the last.
-func Rejudge(text string) (Rejudged, error) {
+// Rejudge judges a record, as String gave it, again, from the first look to the
+// last.
+func Rejudge(packed string) (Rejudged, error) {
 	var j Rejudged
-	err := replay(text, func(_ Record, h header) { j.Spec, j.State = h.Spec, h.State }, func(l line, observations []analysis.Observation, now time.Time) {
+	text, err := Unpack(packed)
+	if err != nil {
+		return j, err
+	}
+	err = replay(text, func(_ Record, h header) { j.Spec, j.State = h.Spec, h.State }, func(l line, observations []analysis.Observation, now time.Time) {
 		switch {
 		case l.Full:
 			j.Full = true
@@ -219,7 +248,7 @@ func replay(text string, begin func(Record, header), each func(line, []analysis.
 	if h.Version != analysis.StateVersion {
 		return fmt.Errorf("the record has version %d; this build reads version %d", h.Version, analysis.StateVersion)
 	}
-	r := emptyRecord(h.Spec, h.State, "")
+	r := emptyRecord(h.Spec, h.State, nil)
 	begin(r, h)
 	for n := 2; lines.Scan(); n++ {
 		var l line

@@ -105,7 +105,7 @@ func TestRecordIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	for k := range 6000 {
+	for k := range 60_000 {
 		observations, now := look(rng, k)
 		if err := rec.Look(observations, now); err != nil {
 			t.Fatal(err)
@@ -113,8 +113,51 @@ func TestRecordIsBounded(t *testing.T) {
 	}
 	again, err := record.Rejudge(rec.String())
 	if err != nil || !rec.Full() || !again.Full || len(rec.String()) > record.MaxBytes+100 {
-		t.Errorf("6,000 looks: %d bytes, full %v, rejudged full %v, %v", len(rec.String()), rec.Full(), again.Full, err)
+		t.Errorf("60,000 looks: %d bytes, full %v, rejudged full %v, %v", len(rec.String()), rec.Full(), again.Full, err)
 	}
+}
+
+// TestLongTrial wants two hours of looks every two seconds kept, across restarts.
+func TestLongTrial(t *testing.T) {
+	state := analysis.NewState(began)
+	rec, err := record.New(spec(), state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for k := range 3600 {
+		observations, now := look(rng, k)
+		state, _ = analysis.Judge(spec(), state, observations, now)
+		if err := rec.Look(observations, now); err != nil {
+			t.Fatal(err)
+		}
+		if k%900 == 899 {
+			if rec, err = record.Parse(rec.String()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	again, err := record.Rejudge(rec.String())
+	if err != nil || again.Full || text(t, again.State) != text(t, state) {
+		t.Errorf("%d bytes, full %v, same state %v, %v", len(rec.String()), again.Full, text(t, again.State) == text(t, state), err)
+	}
+}
+
+func TestPack(t *testing.T) {
+	for _, want := range []string{"", "{}", "{" + strings.Repeat(`"a":1,`, 1000) + "}"} {
+		if got, err := record.Unpack(record.Pack(want)); err != nil || got != want {
+			t.Errorf("%.20q: got %.20q, %v", want, got, err)
+		}
+	}
+}
+
+func unpacked(t *testing.T, r record.Record) string {
+	t.Helper()
+	text, err := record.Unpack(r.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestBrokenRecords(t *testing.T) {
@@ -126,8 +169,11 @@ func TestBrokenRecords(t *testing.T) {
 		{"", "empty"},
 		{"{", "line 1"},
 		{`{"version":99}`, "version 99"},
-		{rec.String() + `{"t":1,"o":[{"c":7,"e":1}]}`, "no check number 7"},
-		{rec.String() + `nonsense`, "line 2"},
+		{unpacked(t, rec) + `{"t":1,"o":[{"c":7,"e":1}]}`, "no check number 7"},
+		{unpacked(t, rec) + `nonsense`, "line 2"},
+		{rec.String()[1:], "base64"},
+		{rec.String() + rec.String()[:20], "base64"},
+		{record.Pack("{}")[:12], "unpack"},
 	} {
 		if _, err := record.Rejudge(tc.text); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%q: got %v, want %q", tc.text, err, tc.want)

@@ -610,13 +610,13 @@ type AnalysisRunStatus struct {
 	// +kubebuilder:validation:MaxItems=65
 	// +optional
 	Checks []CheckStatus `json:"checks,omitempty"`
-	// state is what the judge has accumulated, as the judge wrote it (JSON); the
-	// trial goes on from it after a crash.
+	// state is what the judge has accumulated, as the judge wrote it (JSON, gzip,
+	// base64); the trial goes on from it after a crash.
 	// +kubebuilder:validation:MaxLength=524288
 	// +optional
 	State string `json:"state,omitempty"`
-	// record of the observations, bounded, as the judge wrote it (JSON); enough
-	// to draw the chart and to judge again.
+	// record of the observations, bounded, as the judge wrote it (lines of
+	// JSON, gzip, base64); enough to draw the chart and to judge again.
 	// +kubebuilder:validation:MaxLength=524288
 	// +optional
 	Record string `json:"record,omitempty"`

@@ -19,6 +19,7 @@ import (
 
 	"github.com/serin-gitops/serin/analysis"
 	"github.com/serin-gitops/serin/analysis/probe"
+	recording "github.com/serin-gitops/serin/analysis/record"
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/rollout"
 )
@@ -156,4 +157,33 @@ func TestRecordAnew(t *testing.T) {
 		}
 	}
 	t.Error("the trial is still judged by what its deleted AnalysisRun asked")
+}
+
+// TestRecordOfAnotherVersion states that a trial whose record cannot be read,
+// such as one of a version of Serin before this one, is judged from here on.
+func TestRecordOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*v1alpha1.AnalysisRunStatus){
+		"state":   func(s *v1alpha1.AnalysisRunStatus) { s.State = "no state" },
+		"record":  func(s *v1alpha1.AnalysisRunStatus) { s.Record = "no record" },
+		"version": func(s *v1alpha1.AnalysisRunStatus) { s.Record = recording.Pack(`{"version":0}`) },
+	} {
+		analyst, trial := newTrial(t, "127.0.0.1", v1alpha1.Check{Name: "web", HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: 1}}})
+		if _, err := analyst.Look(t.Context(), trial); err != nil {
+			t.Fatal(err)
+		}
+		var runs v1alpha1.AnalysisRunList
+		if err := analyst.Client.List(t.Context(), &runs); err != nil || len(runs.Items) != 1 {
+			t.Fatalf("%d records, %v", len(runs.Items), err)
+		}
+		change(&runs.Items[0].Status)
+		if err := analyst.Client.Status().Update(t.Context(), &runs.Items[0]); err != nil {
+			t.Fatal(err)
+		}
+		again := &Analyst{Client: analyst.Client, Reader: analyst.Reader, Prober: analyst.Prober, Sources: analyst.Sources}
+		trial.Now = trial.Now.Add(time.Minute)
+		if _, err := again.Look(t.Context(), trial); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -101,22 +101,33 @@ func (a *Analyst) load(ctx context.Context, trial rollout.Trial, name string) (*
 	if r.spec, err = checks.Spec(trial.Rollout, run.Spec.Alpha, run.Spec.Checks); err != nil {
 		return nil, err
 	}
-	if run.Status.State == "" {
-		r.state = a.learn(ctx, r, trial)
-		r.kept, err = recording.New(r.spec, r.state)
-		return r, err
+	if run.Status.State != "" {
+		err := r.resume()
+		if err == nil {
+			return r, nil
+		}
+		// Another version of Serin wrote it. Evidence is gathered anew: a trial that
+		// can never be judged again would hold its Rollout for ever.
+		log.FromContext(ctx).Error(err, "the trial is judged from here on", "analysisRun", client.ObjectKeyFromObject(run))
 	}
-	state, err := recording.Unpack(run.Status.State)
+	r.state = a.learn(ctx, r, trial)
+	r.kept, err = recording.New(r.spec, r.state)
+	return r, err
+}
+
+// resume takes up what the AnalysisRun's status holds.
+func (r *record) resume() error {
+	state, err := recording.Unpack(r.run.Status.State)
 	if err == nil {
 		err = json.Unmarshal([]byte(state), &r.state)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the AnalysisRun %s/%s: status.state: %w", run.Namespace, run.Name, err)
+		return fmt.Errorf("the AnalysisRun %s/%s: status.state: %w", r.run.Namespace, r.run.Name, err)
 	}
-	if r.kept, err = recording.Parse(run.Status.Record); err != nil {
-		return nil, fmt.Errorf("the AnalysisRun %s/%s: status.record: %w", run.Namespace, run.Name, err)
+	if r.kept, err = recording.Parse(r.run.Status.Record); err != nil {
+		return fmt.Errorf("the AnalysisRun %s/%s: status.record: %w", r.run.Namespace, r.run.Name, err)
 	}
-	return r, nil
+	return nil
 }
 
 // belongs says whether a record is of the Rollout's present trial.

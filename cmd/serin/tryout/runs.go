@@ -111,7 +111,11 @@ func recorded(run *v1alpha1.AnalysisRun) (analysis.State, analysis.Verdict, erro
 		return again.State, again.Verdict, err
 	}
 	var state analysis.State
-	if err := json.Unmarshal([]byte(run.Status.State), &state); err != nil {
+	text, err := record.Unpack(run.Status.State)
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &state)
+	}
+	if err != nil {
 		return state, analysis.Verdict{}, fmt.Errorf("AnalysisRun %s/%s: status.state: %w", run.Namespace, run.Name, err)
 	}
 	var last time.Time
@@ -149,19 +153,25 @@ func rejudge(run *v1alpha1.AnalysisRun, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("AnalysisRun %s: %w", name, err)
 	}
-	if string(state) != run.Status.State {
+	given, err := record.Unpack(run.Status.State)
+	if err != nil {
+		return fmt.Errorf("AnalysisRun %s: status.state: %w", name, err)
+	}
+	if string(state) != given {
 		return fmt.Errorf("AnalysisRun %s: the record leads to another state than the one in status.state: was one of them edited, or judged by another version of Serin?", name)
 	}
-	if was, is := given(run), verdictOf(again.Verdict); was != is && was != verdictOf(analysisrun.BeforeTraffic(again.Verdict)) {
+	if was, is := statedBy(run), verdictOf(again.Verdict); was != is && was != verdictOf(analysisrun.BeforeTraffic(again.Verdict)) {
 		return fmt.Errorf("AnalysisRun %s: the verdict differs: it was %s; it is %s", name, was, is)
 	}
 	if !slices.Equal(run.Status.Checks, analysisrun.Checks(again.Verdict)) {
 		return fmt.Errorf("AnalysisRun %s: the verdict is the same and the checks differ: they were %+v; they are %+v", name, run.Status.Checks, analysisrun.Checks(again.Verdict))
 	}
-	fmt.Fprintf(out, "AnalysisRun %s: the same verdict, bit for bit: %s\n", name, given(run))
+	fmt.Fprintf(out, "AnalysisRun %s: the same verdict, bit for bit: %s\n", name, statedBy(run))
 	return nil
 }
 
-func given(run *v1alpha1.AnalysisRun) string { return run.Status.Verdict + ": " + run.Status.Message }
+func statedBy(run *v1alpha1.AnalysisRun) string {
+	return run.Status.Verdict + ": " + run.Status.Message
+}
 
 func verdictOf(v analysis.Verdict) string { return string(v.Outcome) + ": " + v.Message }

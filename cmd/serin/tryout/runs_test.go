@@ -93,12 +93,12 @@ func TestRejudge(t *testing.T) {
 		"another outcome":  {func(r *v1alpha1.AnalysisRun) { r.Status.Verdict = "Pass" }, "", "the verdict differs: it was Pass"},
 		"another message":  {func(r *v1alpha1.AnalysisRun) { r.Status.Message += "." }, "", "the verdict differs"},
 		"another check":    {func(r *v1alpha1.AnalysisRun) { r.Status.Checks[1].Verdict = "Pass" }, "", "the checks differ"},
-		"one bit of state": {func(r *v1alpha1.AnalysisRun) { r.Status.State = strings.Replace(r.Status.State, "190", "191", 1) }, "", "another state"},
+		"one bit of state": {func(r *v1alpha1.AnalysisRun) { r.Status.State = edited(t, r.Status.State, "190", "191") }, "", "another state"},
 		"one bit of record": {func(r *v1alpha1.AnalysisRun) {
-			r.Status.Record = strings.Replace(r.Status.Record, "[190,1,", "[190,2,", 1)
+			r.Status.Record = edited(t, r.Status.Record, "[190,1,", "[190,2,")
 		}, "", "another state"},
 		"not looked at yet": {func(r *v1alpha1.AnalysisRun) { r.Status.Record = "" }, "", "no record yet"},
-		"a broken record":   {func(r *v1alpha1.AnalysisRun) { r.Status.Record += "nonsense" }, "", "status.record: line"},
+		"a broken record":   {func(r *v1alpha1.AnalysisRun) { r.Status.Record += "nonsense" }, "", "status.record: unpack"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -115,16 +115,33 @@ func TestRejudge(t *testing.T) {
 	}
 }
 
+// edited changes a packed text.
+func edited(t *testing.T, packed, from, to string) string {
+	t.Helper()
+	text, err := record.Unpack(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record.Pack(strings.Replace(text, from, to, 1))
+}
+
 // TestRejudgeFull wants a record without room for all looks shown, from what the
 // status holds, and not called the same.
 func TestRejudgeFull(t *testing.T) {
-	file := written(t, judgedRun(t, 6000))
+	run := judgedRun(t, 90)
+	text, err := record.Unpack(run.Status.Record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(text, "\n")
+	run.Status.Record = record.Pack(strings.Join(lines[:len(lines)/2], "") + `{"t":0,"full":true}` + "\n")
+	file := written(t, run)
 	if _, err := serin(t, "analysis", "rejudge", "-f", file); err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("error %v, want one that says that there was no room", err)
 	}
 	out, err := serin(t, "analysis", "show", "-f", file)
-	if err != nil || !strings.Contains(out, "6000 looks") {
-		t.Errorf("%v; want all 6000 looks drawn:\n%s", err, out)
+	if err != nil || !strings.Contains(out, "90 looks") {
+		t.Errorf("%v; want all 90 looks drawn:\n%s", err, out)
 	}
 }
 
