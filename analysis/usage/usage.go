@@ -3,6 +3,7 @@
 package usage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -115,18 +116,24 @@ func Assess(l Limits, s Seen) Finding {
 	if len(found) == 0 {
 		return Finding{Message: "nothing was measured"}
 	}
+	slices.SortStableFunc(found, func(a, b Finding) int {
+		return cmp.Or(failedFirst(a, b), -cmp.Compare(a.Number/a.Bound, b.Number/b.Bound))
+	})
 	worst := found[0]
 	for _, f := range found[1:] {
-		if f.Failed && !worst.Failed || f.Failed == worst.Failed && f.Number*worst.Bound > worst.Number*f.Bound {
-			worst = f
-		}
-	}
-	for _, f := range found {
-		if f.Message != worst.Message {
-			worst.Message += "; " + f.Message
-		}
+		worst.Message += "; " + f.Message
 	}
 	return worst
+}
+
+func failedFirst(a, b Finding) int {
+	switch {
+	case a.Failed == b.Failed:
+		return 0
+	case a.Failed:
+		return -1
+	}
+	return 1
 }
 
 func (b *Bound) assess(what string, m Medians, text func(float64) string) Finding {

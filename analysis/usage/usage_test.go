@@ -29,11 +29,16 @@ func TestAssess(t *testing.T) {
 		{"neither uses anything", memory, usage.Seen{Memory: &usage.Medians{}}, false, "memory 0 B a pod, stable nothing"},
 		{"the failing one first", both, usage.Seen{CPU: &usage.Medians{Canary: 0.302, Stable: 0.2}, Memory: &usage.Medians{Canary: 100 * mib, Stable: 55 * mib}}, true,
 			"CPU 302m a pod, stable 200m (just over 1.5 times, at most 1.5); memory 100 MiB"},
+		{"the failing one first, whatever its place", both, usage.Seen{CPU: &usage.Medians{Canary: 1, Stable: 1}, Memory: &usage.Medians{Canary: 300 * mib, Stable: 100 * mib}}, true,
+			"memory 300 MiB a pod, stable 100 MiB (3 times, at most 2); CPU 1 cores a pod, stable 1 cores (1 times, at most 1.5)"},
 		{"the nearer one first", both, usage.Seen{CPU: &usage.Medians{Canary: 1.2, Stable: 1}, Memory: &usage.Medians{Canary: 100 * mib, Stable: 55 * mib}}, false,
 			"memory 100 MiB a pod, stable 55 MiB (1.8 times, at most 2); CPU 1.2 cores"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := usage.Assess(tc.limits, tc.seen)
+			if strings.Count(f.Message, "memory") != 1 || strings.Count(f.Message, "CPU") > 1 {
+				t.Errorf("%q says something twice", f.Message)
+			}
 			if f.Failed != tc.failed || !strings.Contains(f.Message, tc.want) || math.IsInf(f.Number, 0) || math.IsNaN(f.Number) {
 				t.Errorf("got %+v; want failed %v and %q", f, tc.failed, tc.want)
 			}

@@ -9,6 +9,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/serin-gitops/serin/analysis"
+	"github.com/serin-gitops/serin/analysis/gate"
 	"github.com/serin-gitops/serin/analysis/observe"
 	"github.com/serin-gitops/serin/analysis/probe"
 	"github.com/serin-gitops/serin/controllers/admission"
@@ -24,7 +25,7 @@ const (
 // inspector parses what a check would ask, as its first look would.
 func inspector(prober *probe.Prober) checks.Inspect {
 	return func(check analysis.Check, args map[string]string) error {
-		return errors.Join(observe.Check(check, observe.Trial{Args: args}), prober.Check(check))
+		return errors.Join(observe.Check(check, observe.Trial{Args: args}), prober.Check(check), gate.Check(check))
 	}
 }
 

@@ -134,7 +134,7 @@ func pushApp(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return cluster.PushBinary(ctx, "rollout-tests:v1", binary)
+	return cluster.PushBinary(ctx, "rollout-tests:v2", binary)
 }
 
 // env is one test's namespace, with a client and, while it runs, a controller.
