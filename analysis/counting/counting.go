@@ -22,10 +22,9 @@ type Born func(labels map[string]string) (time.Time, bool)
 // the one before it is a reset, the counter began again at 0, once the next sample
 // is below that one too; its requests belong to the next sample's window. A series without
 // an earlier sample counts from 0 when it was born where it could have been
-// seen: its target was seen before, or began after everything in sight, or
-// (where that is unknown) any other target was seen before. Otherwise its
-// first sample only sets the base, because the source itself may just have
-// come back; nothing is ever invented.
+// seen: its target was seen before, or is known to have begun after everything
+// in sight. Otherwise its first sample only sets the base, because the target or
+// the source itself may just have come back; nothing is ever invented.
 func Requests(w analysis.Window, total, failed [2][]analysis.Series, born Born) (stable, canary analysis.Counts) {
 	var everything [2][]analysis.Series
 	for arm := range total {
@@ -164,12 +163,11 @@ func (s sight) fromZero(series analysis.Series, born Born) bool {
 	if s.targets[target(series.Labels)] {
 		return true
 	}
-	if born != nil {
-		if at, known := born(series.Labels); known {
-			return s.any && at.After(s.earliest) || !at.Before(s.window.Start)
-		}
+	if born == nil {
+		return false
 	}
-	return s.any
+	at, known := born(series.Labels)
+	return known && (s.any && at.After(s.earliest) || !at.Before(s.window.Start))
 }
 
 // target names the scraped process a series comes from.

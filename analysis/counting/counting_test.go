@@ -46,7 +46,8 @@ func TestRequests(t *testing.T) {
 		{name: "one wrong sample", canary: []analysis.Series{counter("c", "200", 8, 100, 12, 40, 16, 103)}, want: analysis.Counts{Total: 3}},
 		{name: "one wrong sample before the window", canary: []analysis.Series{counter("c", "200", 5, 100, 9, 0, 16, 103)}, want: analysis.Counts{Total: 3}},
 		{name: "samples that are no numbers", canary: []analysis.Series{counter("c", "200", 8, 100, 12, math.NaN(), 14, -1, 16, 103)}, want: analysis.Counts{Total: 3}},
-		{name: "new pod", canary: []analysis.Series{counter("c", "200", 12, 4, 16, 6)}, want: analysis.Counts{Total: 6}},
+		{name: "new or come back, nobody knows", canary: []analysis.Series{counter("c", "200", 12, 4000, 16, 4006)}, want: analysis.Counts{Total: 6}},
+		{name: "errors of what may have come back", canary: []analysis.Series{counter("c", "200", 12, 4000, 16, 4006)}, failed: []analysis.Series{counter("c", "500", 12, 700, 16, 701)}, want: analysis.Counts{Total: 6, Failed: 1}},
 		{name: "new pod that is known to have begun", canary: []analysis.Series{counter("c", "200", 12, 4, 16, 6)}, born: born(11), want: analysis.Counts{Total: 6}},
 		{name: "old pod that came back", canary: []analysis.Series{counter("c", "200", 12, 4000, 16, 4002)}, born: born(-5000), want: analysis.Counts{Total: 2}},
 		{name: "first error of an old pod", canary: []analysis.Series{counter("c", "200", 8, 5, 12, 7)}, failed: []analysis.Series{counter("c", "500", 12, 1)}, born: born(-5000), want: analysis.Counts{Total: 2, Failed: 1}},
@@ -72,13 +73,19 @@ func TestRequests(t *testing.T) {
 type scraped struct {
 	series []analysis.Series
 	truth  float64
+	begun  map[string]time.Time
+}
+
+func (s scraped) born(labels map[string]string) (time.Time, bool) {
+	at, known := s.begun[labels["pod"]]
+	return at, known
 }
 
 // scrapePods runs pods that come, go and restart for two minutes; scrapes
 // come every second or two, and some are missed. Each pod is scraped when it
 // begins and before it ends or restarts, so that nothing is lost in principle.
 func scrapePods(rng *rand.Rand) scraped {
-	var out scraped
+	out := scraped{begun: map[string]time.Time{}}
 	for pod := range 1 + rng.IntN(5) {
 		begin, end := float64(-20), float64(120)
 		if pod > 0 {
@@ -86,6 +93,7 @@ func scrapePods(rng *rand.Rand) scraped {
 			end = begin + 10 + float64(rng.IntN(50))
 		}
 		s := counter(fmt.Sprint("p", pod), "200")
+		out.begun[fmt.Sprint("p", pod)] = at(begin)
 		value, last := 0.0, 0.0
 		for second := begin; second < end; second++ {
 			value += float64(rng.IntN(9))
@@ -177,7 +185,7 @@ func TestWindowsSumToTheTruth(t *testing.T) {
 			end := start + 1 + float64(rng.IntN(8))
 			w := analysis.Window{Start: at(start), End: at(end)}
 			seen := visible(program.series, w.Start.Add(-2*time.Minute), w.End)
-			stable, _ := counting.Requests(w, [2][]analysis.Series{seen}, [2][]analysis.Series{}, nil)
+			stable, _ := counting.Requests(w, [2][]analysis.Series{seen}, [2][]analysis.Series{}, program.born)
 			sum += stable.Total
 			start = end
 		}

@@ -100,6 +100,7 @@ func TestIntervals(t *testing.T) {
 	spec, err := checks.Spec(ro, "0.01", []v1alpha1.Check{
 		{Name: "health", HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: 80}}},
 		{Name: "use", Resources: &v1alpha1.ResourcesCheck{CPU: &v1alpha1.ResourceBound{}}}, {Name: "gate", Webhook: own.Webhook}, own,
+		{Name: "queue", Threshold: &v1alpha1.ThresholdCheck{Query: "q", Max: "1"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +109,7 @@ func TestIntervals(t *testing.T) {
 	for _, check := range spec.Checks[1:] {
 		got = append(got, check.Interval)
 	}
-	if diff := cmp.Diff([]time.Duration{5 * time.Second, 15 * time.Second, 10 * time.Second, time.Second}, got); diff != "" {
+	if diff := cmp.Diff([]time.Duration{5 * time.Second, 15 * time.Second, 10 * time.Second, time.Second, 10 * time.Second}, got); diff != "" {
 		t.Errorf("intervals (-want +got):\n%s", diff)
 	}
 }

@@ -35,6 +35,9 @@ func intervalOf(kind analysis.Kind, ofAnalysis time.Duration) time.Duration {
 		return max(ofAnalysis, resourcesInterval)
 	case analysis.KindWebhook:
 		return max(ofAnalysis, webhookInterval)
+	case analysis.KindThreshold:
+		// Looks in between two scrapes would count one sample over and over.
+		return max(ofAnalysis, analysis.DefaultInterval)
 	}
 	return ofAnalysis
 }
