@@ -147,7 +147,7 @@ type Check struct {
 	// +optional
 	InitialDelay metav1.Duration `json:"initialDelay,omitzero"`
 	// interval between two looks of this check; that of the analysis where left
-	// out.
+	// out, and then 15s at least for resources and 10s for a webhook.
 	// +optional
 	Interval metav1.Duration `json:"interval,omitzero"`
 	// weight is this check's part of alpha, relative to the other ratio and
