@@ -186,7 +186,9 @@ func (r *Reconciler) observeCanary(ctx context.Context, s *scene) error {
 	if err != nil || !found {
 		return err
 	}
-	if !metav1.IsControlledBy(&d, s.rollout) {
+	// One that a Rollout before left on its way out is waited for, as one's own is.
+	leaving := d.DeletionTimestamp != nil && d.Labels[v1alpha1.LabelArm] == armCanary
+	if !metav1.IsControlledBy(&d, s.rollout) && !leaving {
 		return fmt.Errorf("the Deployment %s is in the way of the canary and not Serin's: rename or delete it", key)
 	}
 	sets, err := r.replicaSetsOf(ctx, &d)
