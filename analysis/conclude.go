@@ -26,7 +26,7 @@ func judgeCheck(spec Spec, check Check, trial State, s CheckState, now time.Time
 		return latched
 	}
 	if check.statistical() && s.Ratio != nil {
-		v = judgeRatio(spec, check, *s.Ratio, s.History, v)
+		v = s.doubt(check, judgeRatio(spec, check, *s.Ratio, s.History, v))
 	} else {
 		v = judgeOther(check, s, v)
 	}
@@ -107,6 +107,27 @@ func judgeRatio(spec Spec, check Check, r evidence.State, h History, v CheckVerd
 			v.Message = compare(what, canary, stable) + ": shown to be good"
 		}
 	}
+	return v
+}
+
+// doubt keeps figures from proving anything that look as if the check asked for
+// something else than it means.
+func (s CheckState) doubt(check Check, v CheckVerdict) CheckVerdict {
+	if v.Outcome != Pass || s.Through.IsZero() {
+		return v
+	}
+	r := s.Ratio
+	why := ""
+	switch {
+	case check.Ratio != nil && !s.Seen && r.Usual.Failed == 0:
+		why = fmt.Sprintf("no series of %s was ever seen, so this proves nothing", clip(check.Ratio.Bad+check.Ratio.Good, 100))
+	case r.Stable.Failed > 0 && r.Stable.Failed >= r.Stable.Total && r.Canary.Failed >= r.Canary.Total:
+		why = "every request of both failed, so this proves nothing: look at what the check counts"
+	default:
+		return v
+	}
+	v.Proven = false
+	v.Message = compare(check.noun(), r.Canary, r.Stable) + ": " + why
 	return v
 }
 

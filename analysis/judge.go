@@ -195,6 +195,7 @@ func (s CheckState) observeRatio(t evidence.Test, step time.Time, o Observation)
 	if o.Stable.Total+o.Canary.Total > 0 {
 		s.Pace = max(o.Window.End.Sub(o.Window.Start), s.Pace-s.Pace/paceMemory)
 	}
+	s.Seen = s.Seen || !o.Unseen
 	if o.Canary.Total > 0 {
 		s.Active = o.Window.End
 	}

@@ -41,6 +41,9 @@ type Observation struct {
 	// Stable and Canary are set for ratio and latency checks.
 	Stable *Counts `json:"stable,omitempty"`
 	Canary *Counts `json:"canary,omitempty"`
+	// Unseen is true where the requests that a ratio check tells apart, bad or good,
+	// have no series yet, and may have been named wrong.
+	Unseen bool `json:"unseen,omitempty"`
 	// Value is set for threshold checks.
 	Value *float64 `json:"value,omitempty"`
 	// Probes holds one result per canary pod for http and peers checks.

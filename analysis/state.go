@@ -35,6 +35,8 @@ type CheckState struct {
 	Pace time.Duration `json:"pace,omitempty"`
 	// Active is the end of the last window in which the canary had a request.
 	Active time.Time `json:"active,omitzero"`
+	// Seen is true once there was a series of what a ratio check tells apart.
+	Seen bool `json:"seen,omitempty"`
 	// Rejected counts observations that were ignored: repeated, late or overlapping.
 	Rejected int64 `json:"rejected,omitempty"`
 	// Absence is set while the newest observation held no data.

@@ -18,9 +18,13 @@ func Check(check analysis.Check, trial Trial) error {
 	switch {
 	case check.Ratio != nil:
 		return errors.Join(
+			checkArms("ratio.arms", check.Ratio.Arms),
 			checkSelector("ratio.total", check.Ratio.Total, check.Ratio.Arms, trial),
 			checkSelector("ratio.bad or good", check.Ratio.Bad+check.Ratio.Good, check.Ratio.Arms, trial))
 	case check.Latency != nil:
+		if err := checkArms("latency.arms", check.Latency.Arms); err != nil {
+			return err
+		}
 		if err := checkSelector("latency.histogram", check.Latency.Histogram, check.Latency.Arms, trial); err != nil {
 			return err
 		}
@@ -43,6 +47,14 @@ func Check(check analysis.Check, trial Trial) error {
 		return checkExpression(check.Threshold.Query, trial.Args)
 	}
 	return nil
+}
+
+// checkArms refuses a check whose arms are one.
+func checkArms(field string, arms *analysis.Arms) error {
+	if arms == nil || strings.TrimSpace(arms.Stable) != strings.TrimSpace(arms.Canary) {
+		return nil
+	}
+	return &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("%s: stable and canary are both %q; give each the matchers of its own series", field, arms.Stable)}
 }
 
 func checkSelector(field, text string, own *analysis.Arms, trial Trial) error {

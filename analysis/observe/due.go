@@ -88,7 +88,7 @@ func (o Observer) counters(ctx context.Context, check analysis.Check, trial Tria
 			return answer{}, &analysis.Absence{Kind: analysis.NoSeries, Message: "no request counter of " + armNames[arm]}
 		}
 	}
-	return answer{total: total, part: part}, nil
+	return answer{total: total, part: part}, overlap(total)
 }
 
 // lacks says why a window cannot be counted yet; empty where it can.
@@ -120,6 +120,7 @@ func (a answer) count(check analysis.Check, trial Trial, obs *analysis.Observati
 	stable, canary := counting.Requests(obs.Window, a.total, a.part, trial.Born)
 	stable, canary = failures(check, stable), failures(check, canary)
 	obs.Stable, obs.Canary = &stable, &canary
+	obs.Unseen = a.unseen(check, trial)
 }
 
 // open is the stretch of time that is not counted yet, from the last window

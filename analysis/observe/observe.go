@@ -154,7 +154,7 @@ func (o Observer) series(ctx context.Context, check analysis.Check, trial Trial,
 	for arm := range part {
 		part[arm] = narrow[arm].filter(total[arm])
 	}
-	return total, part, nil
+	return total, part, known(narrow[stable], whole[stable], total)
 }
 
 // pair asks a check's selector of both arms.

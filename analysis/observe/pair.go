@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/serin-gitops/serin/analysis"
 )
 
 // pair is the same question about both arms, stable's first.
@@ -63,4 +65,18 @@ func alternative(m *labels.Matcher) (string, bool) {
 		return "(?:" + m.Value + ")", true
 	}
 	return "", false
+}
+
+// overlap refuses arms that share a series: what both count cannot be compared.
+func overlap(arms [2][]analysis.Series) error {
+	known := make(map[string]bool, len(arms[stable]))
+	for _, s := range arms[stable] {
+		known[s.Key()] = true
+	}
+	for _, s := range arms[canary] {
+		if key := s.Key(); known[key] {
+			return &analysis.Absence{Kind: analysis.BadQuery, Message: "the arms overlap: both stable and the canary have the series " + key + " tell them apart by arms"}
+		}
+	}
+	return nil
 }
