@@ -3,6 +3,7 @@
 package rollout_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -24,9 +25,12 @@ func (e *env) rival(name string) *v1alpha1.Rollout {
 		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: name},
 		Spec:       v1alpha1.RolloutSpec{WorkloadRef: v1alpha1.WorkloadReference{Kind: "Deployment", Name: "app"}},
 	}
-	if err := e.client.Create(e.t.Context(), ro); err != nil {
-		e.t.Fatal(err)
-	}
+	// A Serin that runs in the cluster refuses it at admission already, as long as
+	// it is there.
+	e.until("the younger Rollout is made", func() (bool, string) {
+		err := e.client.Create(e.t.Context(), ro.DeepCopy())
+		return err == nil || apierrors.IsAlreadyExists(err), fmt.Sprint(err)
+	})
 	e.until("the younger Rollout is refused", func() (bool, string) {
 		if err := e.client.Get(e.t.Context(), client.ObjectKeyFromObject(ro), ro); err != nil {
 			e.t.Fatal(err)
