@@ -214,6 +214,8 @@ type Summary struct {
 	// Median and P95 time from the trial's begin (or from BadFrom) to the
 	// rollback, over those rolled back.
 	Median, P95 time.Duration
+	// MedianLow and MedianHigh are the median's 95% interval, by order statistics.
+	MedianLow, MedianHigh time.Duration
 	// CanaryFailed is the median number of requests the canary failed.
 	CanaryFailed float64
 	// BeforeHalf is the share of runs rolled back before the weight reached 50%.
@@ -250,6 +252,8 @@ func Summarise(sc Scenario, results []Result) Summary {
 	s.Rate = float64(s.Failed) / float64(max(s.Runs, 1))
 	s.Low, s.High = Wilson(s.Failed, s.Runs)
 	s.Median, s.P95 = quantile(detected, 0.5), quantile(detected, 0.95)
+	aside := 0.98 / math.Sqrt(float64(max(len(detected), 4)))
+	s.MedianLow, s.MedianHigh = quantile(detected, 0.5-aside), quantile(detected, 0.5+aside)
 	s.CanaryFailed = quantile(requests, 0.5)
 	s.BeforeHalf = float64(s.EarlyRuns) / float64(max(s.Runs, 1))
 	s.Promoted = quantile(promoted, 0.5)

@@ -90,12 +90,11 @@ func ramp(name string, t Traffic) Scenario {
 	return Scenario{Name: name, Traffic: t, Steps: Ramp(5, 50, 10, 30*time.Minute), Past: 30 * time.Minute, Interval: 2 * time.Second}
 }
 
-// Value is the measured figure, with its 95% interval where it is a share.
+// Value is the measured figure with its 95% interval.
 func (r Row) Value() (value, low, high float64) {
 	switch r.Case.Measure {
 	case TimeToDetect:
-		s := r.Summary.Median.Seconds()
-		return s, s, s
+		return r.Summary.Median.Seconds(), r.Summary.MedianLow.Seconds(), r.Summary.MedianHigh.Seconds()
 	case CaughtBeforeHalf:
 		low, high = Wilson(r.Summary.EarlyRuns, r.Summary.Runs)
 		return r.Summary.BeforeHalf, low, high

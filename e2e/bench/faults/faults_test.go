@@ -41,6 +41,7 @@ func TestCauses(t *testing.T) {
 		"rolled back":                     {course{advanced: minutes(1, 2, 3)}, course{advanced: minutes(1), failed: time.Minute}, true, false},
 		"rolled back later":               {course{failed: time.Minute}, course{failed: 2 * time.Minute}, false, false},
 		"went on where its twin did not":  {course{advanced: minutes(1)}, course{advanced: minutes(1, 2)}, false, true},
+		"went on as its twin could have":  {course{advanced: minutes(1), passed: minutes(2)}, course{advanced: minutes(1, 2)}, false, false},
 		"went on long before its twin":    {course{advanced: minutes(1, 5)}, course{advanced: minutes(1, 2)}, false, true},
 		"went on after the twin's failed": {course{failed: time.Minute}, course{advanced: minutes(2)}, false, true},
 	} {
@@ -48,6 +49,20 @@ func TestCauses(t *testing.T) {
 		if (r.Rollback != "") != tc.rollback || (r.Promotion != "") != tc.promotion {
 			t.Errorf("%s: %+v", name, r)
 		}
+	}
+}
+
+// TestDoubtThatCameLate is a step that ends on data 17 s old, of which its twin
+// came to doubt within them.
+func TestDoubtThatCameLate(t *testing.T) {
+	lab := NewLab()
+	defer lab.Close()
+	r, err := lab.Run(t.Context(), 1402)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Rollback+r.Promotion+r.Invented != "" {
+		t.Errorf("%+v", r)
 	}
 }
 

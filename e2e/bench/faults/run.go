@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
+	"slices"
 	"time"
 
 	"github.com/serin-gitops/serin/analysis"
@@ -65,8 +66,9 @@ type course struct {
 	// failed is when the canary was rolled back; 0 for never.
 	failed  time.Duration
 	message string
-	// held counts the looks that gave no pass.
-	held int
+	// passed are the looks that gave a pass, held counts the others.
+	passed []time.Duration
+	held   int
 	// invented says what was counted that never happened.
 	invented string
 }
@@ -134,7 +136,9 @@ func (d *driver) look(ctx context.Context, age time.Duration) {
 	}
 	var v analysis.Verdict
 	d.state, v = analysis.Judge(d.spec, d.state, observations, now)
-	if v.Outcome != analysis.Pass {
+	if v.Outcome == analysis.Pass {
+		d.course.passed = append(d.course.passed, age)
+	} else {
 		d.course.held++
 	}
 	d.compare()
@@ -244,6 +248,12 @@ func (l *Lab) drive(ctx context.Context, s *session, apart bool, timeout time.Du
 	return newDriver(s, client, apart).drive(ctx)
 }
 
+// passedSince says whether a look passed between two times: a step that ended
+// then, on data that was young enough, ended by what its twin had seen as well.
+func (c course) passedSince(from, to time.Duration) bool {
+	return slices.ContainsFunc(c.passed, func(at time.Duration) bool { return at >= from && at <= to })
+}
+
 // compare tells what the faults did.
 func compare(seed uint64, schedule Schedule, twin, faulty course) Result {
 	r := Result{Seed: seed, Schedule: schedule, Held: max(0, faulty.held-twin.held), Invented: faulty.invented}
@@ -255,6 +265,7 @@ func compare(seed uint64, schedule Schedule, twin, faulty course) Result {
 		case twin.failed > 0 && twin.failed+Fresh <= at:
 			r.Promotion = fmt.Sprintf("step %d ended after %s, its twin was rolled back after %s", step+1, at, twin.failed)
 		case twin.failed > 0 && twin.failed <= at:
+		case step >= len(twin.advanced) && twin.passedSince(at-Fresh, at):
 		case step >= len(twin.advanced):
 			r.Promotion = fmt.Sprintf("step %d ended after %s, its twin's never", step+1, at)
 		case twin.advanced[step] > at+Fresh:

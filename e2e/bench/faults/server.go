@@ -112,7 +112,7 @@ func (s *session) answer(w http.ResponseWriter, r *http.Request) {
 // chances are the same for the same question of the same run at the same time.
 func (s *session) chances(query string, age time.Duration) *rand.Rand {
 	hash := fnv.New64a()
-	_, _ = fmt.Fprint(hash, query, age) // a hash takes every byte
+	_, _ = fmt.Fprint(hash, query, age)                // a hash takes every byte
 	return rand.New(rand.NewPCG(s.seed, hash.Sum64())) //nolint:gosec // reproducible on purpose
 }
 

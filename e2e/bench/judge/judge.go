@@ -131,8 +131,9 @@ func Figure(row simulate.Row) figure.Figure {
 	case simulate.TimeToDetect:
 		if 2*row.Summary.Failed < row.Summary.Runs {
 			value = length(row.Case.Scenario).Seconds()
+			return figure.New(row.Case.Name, value, "s", row.Summary.Runs).Max(row.Case.Limit)
 		}
-		return figure.New(row.Case.Name, value, "s", row.Summary.Runs).Max(row.Case.Limit)
+		return figure.New(row.Case.Name, value, "s", row.Summary.Runs).Between(low, high).Max(row.Case.Limit)
 	case simulate.CaughtBeforeHalf:
 		return figure.New(row.Case.Name, value, "share", row.Summary.Runs).Between(low, high).Min(row.Case.Limit)
 	}
