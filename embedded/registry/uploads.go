@@ -302,7 +302,8 @@ func (u *uploads) finish(w http.ResponseWriter, req *http.Request, where place, 
 	answer := replay(u.r.inner, whole)
 	if answer.code == http.StatusCreated {
 		if !known {
-			u.r.used.Add(one.size)
+			// The blob's from now on: what drop takes back is not of it.
+			one.size = 0
 		}
 		w.Header().Set("Location", "/v2/"+where.repository+"/blobs/"+hash.String())
 	}
