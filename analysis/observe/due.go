@@ -56,7 +56,7 @@ func (o Observer) requests(ctx context.Context, check analysis.Check, trial Tria
 	}
 	for end := left.Truncate(step).Add(step); !end.After(open.End); end = end.Add(step) {
 		obs := analysis.Observation{Check: check.Name, Window: analysis.Window{Start: left, End: end}}
-		if why = answer.lacks(obs.Window); why != "" {
+		if why = answer.lacks(obs.Window); why != "" || !answer.inPhase(obs.Window) {
 			continue
 		}
 		answer.count(check, trial, &obs)
