@@ -19,11 +19,11 @@ type Window struct {
 // Counts of one arm within one window.
 type Counts = evidence.Counts
 
-// History is the bounded course of one check's evidence; Point is one point of it.
-type (
-	History = history.History
-	Point   = history.Point
-)
+// History is the bounded course of one check's evidence.
+type History = history.History
+
+// Point is one point of a History.
+type Point = history.Point
 
 // PodState is what is known of one pod of the canary at one instant.
 type PodState = workload.Pod

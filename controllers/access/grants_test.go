@@ -51,7 +51,7 @@ func TestGrants(t *testing.T) {
 			if is := errors.As(err, &refusal); is != c.refused || !is && !errors.Is(err, c.broken) {
 				t.Fatalf("error %v, refused %t wanted", err, c.refused)
 			}
-			if c.refused && !(strings.Contains(err.Error(), "Deployment shop-prod/web") && strings.Contains(err.Error(), `serin.dev/allow-pipelines-from: "shop"`)) {
+			if c.refused && (!strings.Contains(err.Error(), "Deployment shop-prod/web") || !strings.Contains(err.Error(), `serin.dev/allow-pipelines-from: "shop"`)) {
 				t.Errorf("%q does not say what was refused and what to do", err)
 			}
 			if err := grants.Check(t.Context(), "shop-prod", "shop-prod", "Deployment shop-prod/web"); err != nil {

@@ -172,7 +172,7 @@ func (s *served) refused(t *testing.T, object client.Object) error {
 	err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		fresh := object.DeepCopyObject().(client.Object)
 		if refusal = s.client.Create(ctx, fresh); refusal != nil {
-			return true, nil
+			return true, nil //nolint:nilerr // the refusal is what is waited for
 		}
 		return false, client.IgnoreNotFound(s.client.Delete(ctx, fresh))
 	})

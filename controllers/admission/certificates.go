@@ -117,16 +117,16 @@ func (c *Certificates) load(ctx context.Context) ([]byte, error) {
 	var secret corev1.Secret
 	err := c.Reader.Get(ctx, c.Secret, &secret)
 	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("Secret %s: %w", c.Secret, err)
+		return nil, fmt.Errorf("the Secret %s: %w", c.Secret, err)
 	}
 	if apierrors.IsNotFound(err) || c.due(&secret) {
 		if err := c.renew(ctx, &secret, apierrors.IsNotFound(err)); err != nil {
-			return nil, fmt.Errorf("Secret %s: %w", c.Secret, err)
+			return nil, fmt.Errorf("the Secret %s: %w", c.Secret, err)
 		}
 	}
 	pair, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 	if err != nil {
-		return nil, fmt.Errorf("Secret %s: %w", c.Secret, err)
+		return nil, fmt.Errorf("the Secret %s: %w", c.Secret, err)
 	}
 	c.current.Store(&pair)
 	return secret.Data[authorities], nil

@@ -21,7 +21,7 @@ import (
 
 // act carries the plan's one action out. Where it fails the record stays as it
 // was, and the next reconcile decides anew.
-func (r *Reconciler) act(ctx context.Context, s *scope, snapshot promotion.PromotionSnapshot, plan *promotion.PromotionPlan) *trouble.Trouble {
+func (r *Reconciler) act(ctx context.Context, s *scope, snapshot promotion.Snapshot, plan *promotion.Plan) *trouble.Trouble {
 	var err error
 	what := ""
 	switch plan.Action {
@@ -165,7 +165,7 @@ func author(source v1alpha1.Source) overlays.Identity {
 }
 
 // commit writes the Release's images to the branch.
-func (r *Reconciler) commit(ctx context.Context, s *scope, plan *promotion.PromotionPlan) error {
+func (r *Reconciler) commit(ctx context.Context, s *scope, plan *promotion.Plan) error {
 	e := &edit{dir: s.overlay.Path, expect: s.record.Previous, images: plan.Images, allowed: r.allowed(ctx, s)}
 	written, err := r.write(ctx, s, e, s.promotes(plan.Images))
 	if err != nil {
@@ -177,7 +177,7 @@ func (r *Reconciler) commit(ctx context.Context, s *scope, plan *promotion.Promo
 }
 
 // restore writes the images back that were there before.
-func (r *Reconciler) restore(ctx context.Context, s *scope, plan *promotion.PromotionPlan) error {
+func (r *Reconciler) restore(ctx context.Context, s *scope, plan *promotion.Plan) error {
 	e := &edit{dir: s.overlay.Path, expect: s.present(plan.Images), images: plan.Images}
 	written, err := r.write(ctx, s, e, s.rollsBack(plan.Images))
 	if err != nil {
@@ -231,7 +231,7 @@ func (s *scope) proposalBranch() string {
 }
 
 // propose writes the branch and opens or renews the pull request.
-func (r *Reconciler) propose(ctx context.Context, s *scope, plan *promotion.PromotionPlan) error {
+func (r *Reconciler) propose(ctx context.Context, s *scope, plan *promotion.Plan) error {
 	restores := plan.Action == promotion.RestoreByProposal
 	e := &edit{dir: s.overlay.Path, expect: s.record.Previous, images: plan.Images, allowed: r.allowed(ctx, s)}
 	words := s.promotes(plan.Images)
@@ -265,7 +265,7 @@ func (r *Reconciler) propose(ctx context.Context, s *scope, plan *promotion.Prom
 }
 
 // merge merges the pull request as it is shown.
-func (r *Reconciler) merge(ctx context.Context, s *scope, snapshot promotion.PromotionSnapshot) error {
+func (r *Reconciler) merge(ctx context.Context, s *scope, snapshot promotion.Snapshot) error {
 	host, _, err := r.host(ctx, s)
 	if err != nil {
 		return err
@@ -295,7 +295,7 @@ func (r *Reconciler) close(ctx context.Context, s *scope, why string) error {
 
 // remove removes the branch of a pull request whose change Git has. A branch
 // that somebody went on with stays.
-func (r *Reconciler) remove(ctx context.Context, s *scope, snapshot promotion.PromotionSnapshot, why string) error {
+func (r *Reconciler) remove(ctx context.Context, s *scope, snapshot promotion.Snapshot, why string) error {
 	host, repository, err := r.host(ctx, s)
 	if err != nil {
 		return err

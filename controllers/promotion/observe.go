@@ -18,8 +18,8 @@ import (
 
 // observe fills the snapshot. What cannot be read is left unknown, and reported
 // as trouble; the decision holds what depends on it.
-func (r *Reconciler) observe(ctx context.Context, s *scope) (promotion.PromotionSnapshot, *trouble.Trouble) {
-	snapshot := promotion.PromotionSnapshot{
+func (r *Reconciler) observe(ctx context.Context, s *scope) (promotion.Snapshot, *trouble.Trouble) {
+	snapshot := promotion.Snapshot{
 		Environment: s.environment,
 		Release:     convert.Release(*s.release),
 		Promotion:   s.record,

@@ -22,7 +22,7 @@ const requestRefused = "RequestRefused"
 
 // report writes the status once, tells people what changed, and says when to
 // look again.
-func (r *Reconciler) report(ctx context.Context, s *scope, plan promotion.PromotionPlan, found *trouble.Trouble) (ctrl.Result, error) {
+func (r *Reconciler) report(ctx context.Context, s *scope, plan promotion.Plan, found *trouble.Trouble) (ctrl.Result, error) {
 	next := s.promotion.DeepCopy()
 	convert.Record(plan.Record, &next.Status)
 	next.Status.Workloads = s.workloads
@@ -97,7 +97,7 @@ func (r *Reconciler) tell(s *scope, next *v1alpha1.Promotion, found *trouble.Tro
 }
 
 // again is when to look next.
-func (s *scope) again(plan promotion.PromotionPlan, found *trouble.Trouble) time.Duration {
+func (s *scope) again(plan promotion.Plan, found *trouble.Trouble) time.Duration {
 	phase := plan.Record.Phase
 	if phase.Ended() && (phase != environments.Rejected || plan.Record.Proposal == nil) {
 		return 0

@@ -100,7 +100,7 @@ func (c *Cluster) PushBinary(ctx context.Context, reference, binary string) (str
 // use for it, such as bootstrap.local:5001/shop:v1. To Gitea's registry it
 // pushes as Gitea's administrator: gitea.local:3000/serin/shop:v1.
 func (c *Cluster) Push(ctx context.Context, reference string, image v1.Image) error {
-	var login authn.Authenticator = authn.Anonymous
+	login := authn.Anonymous
 	if strings.HasPrefix(reference, layout.HostPort("gitea.local", layout.GiteaPort)+"/") {
 		login = &authn.Basic{Username: c.Gitea.User, Password: c.Gitea.Token}
 	}

@@ -130,6 +130,9 @@ func TestSteadyClientsAreServed(t *testing.T) {
 			t.Fatal(err)
 		}
 		text, err := io.ReadAll(response.Body)
+		if err := response.Body.Close(); err != nil {
+			t.Error(err)
+		}
 		if err != nil || !strings.HasPrefix(string(text), "4 bytes, <nil>") {
 			t.Errorf("got %q, %v", text, err)
 		}

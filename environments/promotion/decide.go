@@ -10,8 +10,8 @@ import (
 	"github.com/serin-gitops/serin/environments"
 )
 
-// PromotionSnapshot is what a Promotion's decision rests on.
-type PromotionSnapshot struct {
+// Snapshot is what a Promotion's decision rests on.
+type Snapshot struct {
 	Environment environments.Environment
 	Release     environments.Release
 	Promotion   environments.Promotion
@@ -107,9 +107,9 @@ const (
 	RestoreByProposal Action = "RestoreByProposal"
 )
 
-// PromotionPlan is what a Promotion does next: at most one action, and the
+// Plan is what a Promotion does next: at most one action, and the
 // record after it.
-type PromotionPlan struct {
+type Plan struct {
 	Action Action
 	// Images that the action writes or rejects.
 	Images []environments.Image
@@ -128,9 +128,9 @@ type PromotionPlan struct {
 // DecidePromotion decides what a Promotion does next. What Git has counts, not
 // who wrote it: a Release that is on the branch has been merged, however that
 // came about.
-func DecidePromotion(s PromotionSnapshot, now time.Time) PromotionPlan {
+func DecidePromotion(s Snapshot, now time.Time) Plan {
 	if refused := environments.Refusal(s.Request.Verb, s.Promotion); refused != "" {
-		plan := PromotionPlan{Record: s.Promotion, Refused: fmt.Sprintf("request %q: %s", s.Request.Token, refused)}
+		plan := Plan{Record: s.Promotion, Refused: fmt.Sprintf("request %q: %s", s.Request.Token, refused)}
 		plan.Record.Handled = s.Request.Token
 		return plan
 	}
@@ -149,21 +149,21 @@ func DecidePromotion(s PromotionSnapshot, now time.Time) PromotionPlan {
 		return s.rejected()
 	case environments.Succeeded, environments.Failed, environments.RolledBack, environments.Superseded:
 	}
-	return PromotionPlan{Record: s.Promotion}
+	return Plan{Record: s.Promotion}
 }
 
 // keep leaves the phase as it is.
-func (s PromotionSnapshot) keep(message string) PromotionPlan {
+func (s Snapshot) keep(message string) Plan {
 	record := s.Promotion
 	if record.Phase == "" {
 		record.Phase = environments.Pending
 	}
 	record.Message = message
-	return PromotionPlan{Record: record, Reason: message}
+	return Plan{Record: record, Reason: message}
 }
 
 // enter changes the phase.
-func (s PromotionSnapshot) enter(phase environments.Phase, now time.Time, format string, args ...any) PromotionPlan {
+func (s Snapshot) enter(phase environments.Phase, now time.Time, format string, args ...any) Plan {
 	plan := s.keep(fmt.Sprintf(format, args...))
 	plan.Record.Phase = phase
 	if phase.Ended() && plan.Record.Completed.IsZero() {
@@ -174,15 +174,15 @@ func (s PromotionSnapshot) enter(phase environments.Phase, now time.Time, format
 }
 
 // forced says whether a person asked for this against Serin's own rules.
-func (s PromotionSnapshot) forced() bool { return s.Promotion.RequestedBy != "" }
+func (s Snapshot) forced() bool { return s.Promotion.RequestedBy != "" }
 
 // displaced ends a Promotion that Git does not have yet where it may not go on.
-func (s PromotionSnapshot) displaced(now time.Time) (PromotionPlan, bool) {
+func (s Snapshot) displaced(now time.Time) (Plan, bool) {
 	if s.Newer != "" {
 		return s.enter(environments.Superseded, now, "Promotion %s of a newer Release took its place", s.Newer), true
 	}
 	if s.forced() {
-		return PromotionPlan{}, false
+		return Plan{}, false
 	}
 	for _, image := range s.Release.Images {
 		if slices.ContainsFunc(s.Rejected, func(r environments.Image) bool { return environments.Pinned(image, r) }) {
@@ -191,12 +191,12 @@ func (s PromotionSnapshot) displaced(now time.Time) (PromotionPlan, bool) {
 			return s.closing(plan), true
 		}
 	}
-	return PromotionPlan{}, false
+	return Plan{}, false
 }
 
 // closing closes the pull request on the way to an end, where one is open, with
 // the end's message as comment.
-func (s PromotionSnapshot) closing(plan PromotionPlan) PromotionPlan {
+func (s Snapshot) closing(plan Plan) Plan {
 	if s.Proposal == nil {
 		return plan
 	}
@@ -209,7 +209,7 @@ func (s PromotionSnapshot) closing(plan PromotionPlan) PromotionPlan {
 }
 
 // rejection is a person's reject in words.
-func (s PromotionSnapshot) rejection() string {
+func (s Snapshot) rejection() string {
 	text := "rejected by " + someone(s.Request.By)
 	if s.Request.Reason != "" {
 		text += ": " + s.Request.Reason
@@ -219,7 +219,7 @@ func (s PromotionSnapshot) rejection() string {
 
 // asked carries out a person's reject, or notes an approval, of what Git does
 // not have yet.
-func (s PromotionSnapshot) asked(now time.Time) (PromotionPlan, bool) {
+func (s Snapshot) asked(now time.Time) (Plan, bool) {
 	switch s.Request.Verb {
 	case environments.Reject:
 		plan := s.closing(s.enter(environments.Rejected, now, "%s", s.rejection()))
@@ -227,21 +227,21 @@ func (s PromotionSnapshot) asked(now time.Time) (PromotionPlan, bool) {
 		return plan, true
 	case environments.Approve:
 		if s.Promotion.ApprovedBy != "" {
-			return PromotionPlan{}, false
+			return Plan{}, false
 		}
 		plan := s.keep("approved by " + someone(s.Request.By))
 		plan.Record.ApprovedBy = someone(s.Request.By)
 		plan.Record.Handled = s.Request.Token
 		return plan, true
 	default:
-		return PromotionPlan{}, false
+		return Plan{}, false
 	}
 }
 
 // landed goes on with what Git already has.
-func (s PromotionSnapshot) landed(now time.Time) (PromotionPlan, bool) {
+func (s Snapshot) landed(now time.Time) (Plan, bool) {
 	if !s.Git.Known || !environments.Carries(s.Git.Images, s.Release.Images) {
-		return PromotionPlan{}, false
+		return Plan{}, false
 	}
 	plan := s.enter(environments.Applying, now, "Git has %s", s.Release.Tags())
 	record := &plan.Record
@@ -255,7 +255,7 @@ func (s PromotionSnapshot) landed(now time.Time) (PromotionPlan, bool) {
 
 // pending waits for the gates. The images that Git has are recorded before
 // anything is written: a rollback restores them.
-func (s PromotionSnapshot) pending(now time.Time) PromotionPlan {
+func (s Snapshot) pending(now time.Time) Plan {
 	if plan, ended := s.displaced(now); ended {
 		return plan
 	}
@@ -289,7 +289,7 @@ func (s PromotionSnapshot) pending(now time.Time) PromotionPlan {
 }
 
 // writing writes the commit or the pull request.
-func (s PromotionSnapshot) writing(now time.Time) PromotionPlan {
+func (s Snapshot) writing(now time.Time) Plan {
 	if !s.Git.Known {
 		return s.keep("waits for Git, which could not be read")
 	}
@@ -319,9 +319,9 @@ func (s PromotionSnapshot) writing(now time.Time) PromotionPlan {
 }
 
 // rebased records the images anew where Git got others before the write.
-func (s PromotionSnapshot) rebased() (PromotionPlan, bool) {
+func (s Snapshot) rebased() (Plan, bool) {
 	if environments.ContentKey(s.Git.Images) == environments.ContentKey(s.Promotion.Previous) {
-		return PromotionPlan{}, false
+		return Plan{}, false
 	}
 	plan := s.keep("Git got other images meanwhile; the change is written upon those")
 	plan.Record.Phase = environments.Writing
@@ -330,7 +330,7 @@ func (s PromotionSnapshot) rebased() (PromotionPlan, bool) {
 }
 
 // awaiting looks at what people did with the pull request.
-func (s PromotionSnapshot) awaiting(now time.Time) PromotionPlan {
+func (s Snapshot) awaiting(now time.Time) Plan {
 	if !s.Git.Known {
 		return s.keep("waits for Git, which could not be read")
 	}
@@ -378,7 +378,7 @@ func (s PromotionSnapshot) awaiting(now time.Time) PromotionPlan {
 // foreign says that the proposal's branch is not what Serin wrote; empty where
 // it is. An approval is for the Release, so what somebody pushed beside it is
 // not merged by it.
-func (s PromotionSnapshot) foreign() string {
+func (s Snapshot) foreign() string {
 	ours, shown := s.Promotion.Proposal, s.Proposal
 	if ours == nil || shown == nil || shown.State != environments.ProposalOpen || ours.Head == "" || shown.Head == "" || ours.Head == shown.Head {
 		return ""
@@ -389,7 +389,7 @@ func (s PromotionSnapshot) foreign() string {
 
 // shown is the pull request as the host shows it, for the record: its head
 // stays the one that Serin wrote.
-func (s PromotionSnapshot) shown() *environments.Proposal {
+func (s Snapshot) shown() *environments.Proposal {
 	shown := *s.Proposal
 	if ours := s.Promotion.Proposal; ours != nil && ours.Head != "" {
 		shown.Head = ours.Head
@@ -398,9 +398,9 @@ func (s PromotionSnapshot) shown() *environments.Proposal {
 }
 
 // rejected goes on where a person opened the pull request again.
-func (s PromotionSnapshot) rejected() PromotionPlan {
+func (s Snapshot) rejected() Plan {
 	if s.Newer != "" || s.Proposal == nil || s.Proposal.State != environments.ProposalOpen {
-		return PromotionPlan{Record: s.Promotion}
+		return Plan{Record: s.Promotion}
 	}
 	plan := s.keep("a person opened the pull request again")
 	plan.Record.Phase, plan.Record.Completed = environments.AwaitingApproval, time.Time{}
@@ -418,7 +418,7 @@ func someone(name string) string {
 // NotMergeable is the plan after the host refused to merge: where the branch
 // has moved since the pull request was written, it is written anew upon the
 // newest tip.
-func NotMergeable(s PromotionSnapshot, why string) PromotionPlan {
+func NotMergeable(s Snapshot, why string) Plan {
 	plan := s.keep("the pull request cannot be merged: " + why)
 	p := s.Promotion.Proposal
 	if p == nil || !s.Git.Known || p.Base == s.Git.Tip {

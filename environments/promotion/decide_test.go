@@ -11,9 +11,9 @@ import (
 )
 
 // at is a snapshot of v2 on its way from v1 in this phase.
-func at(phase environments.Phase, change func(*PromotionSnapshot)) PromotionSnapshot {
+func at(phase environments.Phase, change func(*Snapshot)) Snapshot {
 	v1, v2 := rel(1, "v1"), rel(2, "v2")
-	s := PromotionSnapshot{
+	s := Snapshot{
 		Environment: environments.Environment{Name: "prod", Entry: environments.ByPullRequest, Return: environments.ReturnByCommit, Deadline: 30 * time.Minute},
 		Release:     v2,
 		Promotion:   promo("prod", v2, 2, phase),
@@ -43,147 +43,147 @@ func workloads(states ...WorkloadState) []Workload {
 
 func TestDecidePromotion(t *testing.T) {
 	v2 := rel(2, "v2")
-	none := func(*PromotionSnapshot) {}
-	quarantine := func(s *PromotionSnapshot) {
+	none := func(*Snapshot) {}
+	quarantine := func(s *Snapshot) {
 		s.Rejected = v2.Images
 		s.Promotion.Failure = "bad"
 	}
 	for _, c := range []struct {
 		name   string
-		s      PromotionSnapshot
+		s      Snapshot
 		phase  environments.Phase
 		action Action
 		says   string
 	}{
 		{"pending: goes to write", at(environments.Pending, none), environments.Writing, Nothing, ""},
 		{"pending: a new one", at("", none), environments.Writing, Nothing, ""},
-		{"pending: older one", at(environments.Pending, func(s *PromotionSnapshot) { s.Older = "x" }), environments.Pending, Nothing, "waits for Promotion x"},
-		{"pending: newer one", at(environments.Pending, func(s *PromotionSnapshot) { s.Newer = "x" }), environments.Superseded, Nothing, "x"},
-		{"pending: Git unknown", at(environments.Pending, func(s *PromotionSnapshot) { s.Git = Git{} }), environments.Pending, Nothing, "Git"},
-		{"pending: frozen", at(environments.Pending, func(s *PromotionSnapshot) {
+		{"pending: older one", at(environments.Pending, func(s *Snapshot) { s.Older = "x" }), environments.Pending, Nothing, "waits for Promotion x"},
+		{"pending: newer one", at(environments.Pending, func(s *Snapshot) { s.Newer = "x" }), environments.Superseded, Nothing, "x"},
+		{"pending: Git unknown", at(environments.Pending, func(s *Snapshot) { s.Git = Git{} }), environments.Pending, Nothing, "Git"},
+		{"pending: frozen", at(environments.Pending, func(s *Snapshot) {
 			s.Environment.Freeze = []environments.FreezeWindow{{Start: "0 8 * * *", Duration: 4 * time.Hour, Reason: "launch"}}
 		}), environments.Pending, Nothing, "frozen until 2026-03-02T12:00:00Z (launch)"},
-		{"pending: rejected image", at(environments.Pending, func(s *PromotionSnapshot) { s.Rejected = v2.Images }), environments.Failed, Nothing, "was rejected"},
-		{"pending: rejected image, forced", at(environments.Pending, func(s *PromotionSnapshot) { s.Rejected, s.Promotion.RequestedBy = v2.Images, "ann" }), environments.Writing, Nothing, ""},
-		{"pending: approval", at(environments.Pending, func(s *PromotionSnapshot) { s.Environment.Entry, s.Environment.Approval = environments.ByCommit, true }), environments.Pending, Nothing, "serin approve"},
-		{"pending: approved", at(environments.Pending, func(s *PromotionSnapshot) {
+		{"pending: rejected image", at(environments.Pending, func(s *Snapshot) { s.Rejected = v2.Images }), environments.Failed, Nothing, "was rejected"},
+		{"pending: rejected image, forced", at(environments.Pending, func(s *Snapshot) { s.Rejected, s.Promotion.RequestedBy = v2.Images, "ann" }), environments.Writing, Nothing, ""},
+		{"pending: approval", at(environments.Pending, func(s *Snapshot) { s.Environment.Entry, s.Environment.Approval = environments.ByCommit, true }), environments.Pending, Nothing, "serin approve"},
+		{"pending: approved", at(environments.Pending, func(s *Snapshot) {
 			s.Environment.Entry, s.Environment.Approval, s.Promotion.ApprovedBy = environments.ByCommit, true, "ann"
 		}), environments.Writing, Nothing, ""},
-		{"pending: Git has it", at(environments.Pending, func(s *PromotionSnapshot) { s.Git.Images = v2.Images }), environments.Applying, Nothing, "Git has"},
-		{"writing: commit", at(environments.Writing, func(s *PromotionSnapshot) { s.Environment.Entry = environments.ByCommit }), environments.Applying, WriteCommit, ""},
+		{"pending: Git has it", at(environments.Pending, func(s *Snapshot) { s.Git.Images = v2.Images }), environments.Applying, Nothing, "Git has"},
+		{"writing: commit", at(environments.Writing, func(s *Snapshot) { s.Environment.Entry = environments.ByCommit }), environments.Applying, WriteCommit, ""},
 		{"writing: proposal", at(environments.Writing, none), environments.AwaitingApproval, WriteProposal, ""},
-		{"writing: landed before a crash", at(environments.Writing, func(s *PromotionSnapshot) { s.Git.Images = v2.Images }), environments.Applying, Nothing, ""},
-		{"writing: others changed the images", at(environments.Writing, func(s *PromotionSnapshot) { s.Git.Images = []environments.Image{img("v0")} }), environments.Writing, Nothing, "other images"},
+		{"writing: landed before a crash", at(environments.Writing, func(s *Snapshot) { s.Git.Images = v2.Images }), environments.Applying, Nothing, ""},
+		{"writing: others changed the images", at(environments.Writing, func(s *Snapshot) { s.Git.Images = []environments.Image{img("v0")} }), environments.Writing, Nothing, "other images"},
 		{"awaiting: waits", at(environments.AwaitingApproval, none), environments.AwaitingApproval, Nothing, "waits for approval"},
-		{"awaiting: merged", at(environments.AwaitingApproval, func(s *PromotionSnapshot) {
+		{"awaiting: merged", at(environments.AwaitingApproval, func(s *Snapshot) {
 			s.Git.Images, s.Proposal.State = v2.Images, environments.ProposalMerged
 		}), environments.Applying, Nothing, ""},
-		{"awaiting: merged by git and the branch deleted", at(environments.AwaitingApproval, func(s *PromotionSnapshot) {
+		{"awaiting: merged by git and the branch deleted", at(environments.AwaitingApproval, func(s *Snapshot) {
 			s.Git.Images, s.Proposal.State = v2.Images, environments.ProposalClosed
 		}), environments.Applying, Nothing, ""},
-		{"awaiting: closed", at(environments.AwaitingApproval, func(s *PromotionSnapshot) {
+		{"awaiting: closed", at(environments.AwaitingApproval, func(s *Snapshot) {
 			s.Proposal.State, s.Proposal.ClosedBy = environments.ProposalClosed, "ann"
 		}), environments.Rejected, Nothing, "ann closed"},
-		{"awaiting: newer", at(environments.AwaitingApproval, func(s *PromotionSnapshot) { s.Newer = "x" }), environments.Superseded, Nothing, ""},
-		{"awaiting: merged and newer", at(environments.AwaitingApproval, func(s *PromotionSnapshot) { s.Newer, s.Git.Images = "x", v2.Images }), environments.Applying, Nothing, ""},
-		{"awaiting: host away", at(environments.AwaitingApproval, func(s *PromotionSnapshot) { s.Proposal = nil }), environments.AwaitingApproval, Nothing, "host"},
-		{"awaiting: approve", at(environments.AwaitingApproval, func(s *PromotionSnapshot) {
+		{"awaiting: newer", at(environments.AwaitingApproval, func(s *Snapshot) { s.Newer = "x" }), environments.Superseded, Nothing, ""},
+		{"awaiting: merged and newer", at(environments.AwaitingApproval, func(s *Snapshot) { s.Newer, s.Git.Images = "x", v2.Images }), environments.Applying, Nothing, ""},
+		{"awaiting: host away", at(environments.AwaitingApproval, func(s *Snapshot) { s.Proposal = nil }), environments.AwaitingApproval, Nothing, "host"},
+		{"awaiting: approve", at(environments.AwaitingApproval, func(s *Snapshot) {
 			s.Request = environments.Request{Verb: environments.Approve, By: "ann", Token: "t"}
 		}), environments.AwaitingApproval, Nothing, "approved by ann"},
-		{"awaiting: approved", at(environments.AwaitingApproval, func(s *PromotionSnapshot) { s.Promotion.ApprovedBy = "ann" }), environments.AwaitingApproval, MergeProposal, ""},
-		{"awaiting: reject", at(environments.AwaitingApproval, func(s *PromotionSnapshot) {
+		{"awaiting: approved", at(environments.AwaitingApproval, func(s *Snapshot) { s.Promotion.ApprovedBy = "ann" }), environments.AwaitingApproval, MergeProposal, ""},
+		{"awaiting: reject", at(environments.AwaitingApproval, func(s *Snapshot) {
 			s.Request = environments.Request{Verb: environments.Reject, By: "ann", Reason: "no", Token: "t"}
 		}), environments.Rejected, CloseProposal, "rejected by ann: no"},
-		{"awaiting: quarantined meanwhile", at(environments.AwaitingApproval, func(s *PromotionSnapshot) { s.Rejected = v2.Images }), environments.Failed, CloseProposal, ""},
-		{"awaiting: Git moved on", at(environments.AwaitingApproval, func(s *PromotionSnapshot) { s.Git.Images = []environments.Image{img("v0")} }), environments.Writing, Nothing, ""},
-		{"rejected: stays", at(environments.Rejected, func(s *PromotionSnapshot) { s.Proposal.State = environments.ProposalClosed }), environments.Rejected, Nothing, ""},
+		{"awaiting: quarantined meanwhile", at(environments.AwaitingApproval, func(s *Snapshot) { s.Rejected = v2.Images }), environments.Failed, CloseProposal, ""},
+		{"awaiting: Git moved on", at(environments.AwaitingApproval, func(s *Snapshot) { s.Git.Images = []environments.Image{img("v0")} }), environments.Writing, Nothing, ""},
+		{"rejected: stays", at(environments.Rejected, func(s *Snapshot) { s.Proposal.State = environments.ProposalClosed }), environments.Rejected, Nothing, ""},
 		{"rejected: opened again", at(environments.Rejected, none), environments.AwaitingApproval, Nothing, "again"},
-		{"applying: open pull request is closed", at(environments.Applying, func(s *PromotionSnapshot) {
+		{"applying: open pull request is closed", at(environments.Applying, func(s *Snapshot) {
 			s.Promotion.Proposal = &environments.Proposal{ID: "7", State: environments.ProposalOpen}
 			s.Proposal = &environments.Proposal{ID: "7", State: environments.ProposalOpen}
 		}), environments.Applying, RemoveProposal, ""},
-		{"applying: a branch that is gone is not removed", at(environments.Applying, func(s *PromotionSnapshot) {
+		{"applying: a branch that is gone is not removed", at(environments.Applying, func(s *Snapshot) {
 			s.Promotion.Proposal = &environments.Proposal{ID: "7", State: environments.ProposalOpen}
 			s.Proposal = &environments.Proposal{ID: "7", State: environments.ProposalClosed}
 		}), environments.Applying, Nothing, ""},
-		{"applying: a branch that somebody went on with is not removed", at(environments.Applying, func(s *PromotionSnapshot) {
+		{"applying: a branch that somebody went on with is not removed", at(environments.Applying, func(s *Snapshot) {
 			s.Promotion.Proposal = &environments.Proposal{ID: "7", State: environments.ProposalOpen, Head: "ours"}
 			s.Proposal = &environments.Proposal{ID: "7", State: environments.ProposalOpen, Head: "theirs"}
 		}), environments.Applying, Nothing, ""},
-		{"applying: stale", at(environments.Applying, func(s *PromotionSnapshot) {
+		{"applying: stale", at(environments.Applying, func(s *Snapshot) {
 			s.Workloads, s.Sync = workloads(WorkloadReady, WorkloadStale), "no such path"
 		}), environments.Applying, Nothing, "sync fails: no such path; Deployment app/web"},
-		{"applying: rolling", at(environments.Applying, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadReady, WorkloadRolling) }), environments.RollingOut, Nothing, ""},
-		{"rolling: baking", at(environments.RollingOut, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadReady, WorkloadBaking) }), environments.Soaking, Nothing, ""},
-		{"rolling: ready", at(environments.RollingOut, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadReady) }), environments.Succeeded, Nothing, "runs well: 1"},
-		{"rolling: failed", at(environments.RollingOut, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadReady, WorkloadFailed) }), environments.RollingBack, Nothing, "failed: Deployment app/web"},
-		{"rolling: person", at(environments.RollingOut, func(s *PromotionSnapshot) { s.Git.Images = []environments.Image{img("v0")} }), environments.Superseded, Nothing, "a person changed Git"},
-		{"rolling: deadline", at(environments.RollingOut, func(s *PromotionSnapshot) {
+		{"applying: rolling", at(environments.Applying, func(s *Snapshot) { s.Workloads = workloads(WorkloadReady, WorkloadRolling) }), environments.RollingOut, Nothing, ""},
+		{"rolling: baking", at(environments.RollingOut, func(s *Snapshot) { s.Workloads = workloads(WorkloadReady, WorkloadBaking) }), environments.Soaking, Nothing, ""},
+		{"rolling: ready", at(environments.RollingOut, func(s *Snapshot) { s.Workloads = workloads(WorkloadReady) }), environments.Succeeded, Nothing, "runs well: 1"},
+		{"rolling: failed", at(environments.RollingOut, func(s *Snapshot) { s.Workloads = workloads(WorkloadReady, WorkloadFailed) }), environments.RollingBack, Nothing, "failed: Deployment app/web"},
+		{"rolling: person", at(environments.RollingOut, func(s *Snapshot) { s.Git.Images = []environments.Image{img("v0")} }), environments.Superseded, Nothing, "a person changed Git"},
+		{"rolling: deadline", at(environments.RollingOut, func(s *Snapshot) {
 			s.Promotion.ClockSince, s.Workloads = start.Add(-30*time.Minute), workloads(WorkloadRolling)
 		}), environments.RollingBack, Nothing, "deadline"},
-		{"rolling: ready after the deadline, which nobody looked at meanwhile", at(environments.RollingOut, func(s *PromotionSnapshot) {
+		{"rolling: ready after the deadline, which nobody looked at meanwhile", at(environments.RollingOut, func(s *Snapshot) {
 			s.Promotion.ClockSince, s.Workloads = start.Add(-3*time.Hour), workloads(WorkloadReady)
 		}), environments.Succeeded, Nothing, "runs well"},
-		{"rolling: baking after the deadline", at(environments.RollingOut, func(s *PromotionSnapshot) {
+		{"rolling: baking after the deadline", at(environments.RollingOut, func(s *Snapshot) {
 			s.Promotion.ClockSince, s.Workloads = start.Add(-3*time.Hour), workloads(WorkloadReady, WorkloadBaking)
 		}), environments.Soaking, Nothing, "is watched"},
-		{"awaiting: approved, and somebody pushed to the branch", at(environments.AwaitingApproval, func(s *PromotionSnapshot) {
+		{"awaiting: approved, and somebody pushed to the branch", at(environments.AwaitingApproval, func(s *Snapshot) {
 			s.Promotion.ApprovedBy, s.Promotion.Proposal.Head, s.Proposal.Head = "ann", "ours", "theirs"
 		}), environments.AwaitingApproval, Nothing, "theirs"},
-		{"rolling back: approved, and somebody pushed to the branch", at(environments.RollingBack, func(s *PromotionSnapshot) {
+		{"rolling back: approved, and somebody pushed to the branch", at(environments.RollingBack, func(s *Snapshot) {
 			quarantine(s)
 			s.Environment.Return, s.Promotion.Proposal = environments.ReturnByPullRequest, &environments.Proposal{ID: "8", Restores: true, State: environments.ProposalOpen, Head: "ours"}
 			s.Proposal, s.Request = &environments.Proposal{ID: "8", State: environments.ProposalOpen, Head: "theirs"}, environments.Request{Verb: environments.Approve, By: "ann", Token: "t"}
 		}), environments.RollingBack, Nothing, "theirs"},
-		{"rolling back: quarantine first", at(environments.RollingBack, func(s *PromotionSnapshot) { s.Promotion.Failure = "bad" }), environments.RollingBack, QuarantineRelease, "bad"},
+		{"rolling back: quarantine first", at(environments.RollingBack, func(s *Snapshot) { s.Promotion.Failure = "bad" }), environments.RollingBack, QuarantineRelease, "bad"},
 		{"rolling back: then Git", at(environments.RollingBack, quarantine), environments.RolledBack, RestoreByCommit, "back at app:v1@111111111111"},
-		{"rolling back: Git away", at(environments.RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Git = Git{} }), environments.RollingBack, Nothing, "Waits for Git"},
-		{"rolling back: none", at(environments.RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Environment.Return = environments.ReturnNot }), environments.Failed, Nothing, "None"},
-		{"rolling back: a person was faster", at(environments.RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Git.Images = []environments.Image{img("v0")} }), environments.RolledBack, Nothing, ""},
-		{"rolling back: protected", at(environments.RollingBack, func(s *PromotionSnapshot) { quarantine(s); s.Protected = true }), environments.RollingBack, RestoreByProposal, "refuses commits"},
-		{"rolling back: asked", at(environments.RollingBack, func(s *PromotionSnapshot) {
+		{"rolling back: Git away", at(environments.RollingBack, func(s *Snapshot) { quarantine(s); s.Git = Git{} }), environments.RollingBack, Nothing, "Waits for Git"},
+		{"rolling back: none", at(environments.RollingBack, func(s *Snapshot) { quarantine(s); s.Environment.Return = environments.ReturnNot }), environments.Failed, Nothing, "None"},
+		{"rolling back: a person was faster", at(environments.RollingBack, func(s *Snapshot) { quarantine(s); s.Git.Images = []environments.Image{img("v0")} }), environments.RolledBack, Nothing, ""},
+		{"rolling back: protected", at(environments.RollingBack, func(s *Snapshot) { quarantine(s); s.Protected = true }), environments.RollingBack, RestoreByProposal, "refuses commits"},
+		{"rolling back: asked", at(environments.RollingBack, func(s *Snapshot) {
 			quarantine(s)
 			s.Environment.Return, s.Promotion.Proposal = environments.ReturnByPullRequest, &environments.Proposal{ID: "8", Restores: true, State: environments.ProposalOpen}
 		}), environments.RollingBack, Nothing, "Waits for the pull request"},
-		{"rolling back: refused by a person", at(environments.RollingBack, func(s *PromotionSnapshot) {
+		{"rolling back: refused by a person", at(environments.RollingBack, func(s *Snapshot) {
 			quarantine(s)
 			s.Environment.Return, s.Promotion.Proposal = environments.ReturnByPullRequest, &environments.Proposal{ID: "8", Restores: true, State: environments.ProposalOpen}
 			s.Proposal = &environments.Proposal{ID: "8", State: environments.ProposalClosed}
 		}), environments.Failed, Nothing, "closed the pull request"},
-		{"rolling back: the image before was rejected too", at(environments.RollingBack, func(s *PromotionSnapshot) {
+		{"rolling back: the image before was rejected too", at(environments.RollingBack, func(s *Snapshot) {
 			quarantine(s)
 			s.Rejected = append(s.Rejected, img("v1"))
 		}), environments.Failed, Nothing, "no image to restore"},
-		{"rolling back: superseded, and its pull request is closed", at(environments.RollingBack, func(s *PromotionSnapshot) {
+		{"rolling back: superseded, and its pull request is closed", at(environments.RollingBack, func(s *Snapshot) {
 			quarantine(s)
 			s.Newer, s.Environment.Return = "x", environments.ReturnByPullRequest
 			s.Promotion.Proposal, s.Proposal = &environments.Proposal{ID: "8", Restores: true, State: environments.ProposalOpen}, &environments.Proposal{ID: "8", Restores: true, State: environments.ProposalOpen}
 		}), environments.Superseded, CloseProposal, "Promotion x"},
-		{"rolling back: superseded, and the host is away", at(environments.RollingBack, func(s *PromotionSnapshot) {
+		{"rolling back: superseded, and the host is away", at(environments.RollingBack, func(s *Snapshot) {
 			quarantine(s)
 			s.Newer, s.Environment.Return = "x", environments.ReturnByPullRequest
 			s.Promotion.Proposal = &environments.Proposal{ID: "8", Restores: true, State: environments.ProposalOpen}
 		}), environments.RollingBack, Nothing, "waits for the Git host"},
-		{"rolling back: a person was faster than the pull request", at(environments.RollingBack, func(s *PromotionSnapshot) {
+		{"rolling back: a person was faster than the pull request", at(environments.RollingBack, func(s *Snapshot) {
 			quarantine(s)
 			s.Git.Images = []environments.Image{img("v0")}
 			s.Promotion.Proposal, s.Proposal = &environments.Proposal{ID: "8", Restores: true, State: environments.ProposalOpen}, &environments.Proposal{ID: "8", Restores: true, State: environments.ProposalOpen}
 		}), environments.RollingBack, RemoveProposal, ""},
-		{"rolling back: nothing to restore any more, and its pull request is closed", at(environments.RollingBack, func(s *PromotionSnapshot) {
+		{"rolling back: nothing to restore any more, and its pull request is closed", at(environments.RollingBack, func(s *Snapshot) {
 			quarantine(s)
 			s.Rejected = append(s.Rejected, img("v1"))
 			s.Promotion.Proposal, s.Proposal = &environments.Proposal{ID: "8", Restores: true, State: environments.ProposalOpen}, &environments.Proposal{ID: "8", Restores: true, State: environments.ProposalOpen}
 		}), environments.Failed, CloseProposal, "no image to restore"},
-		{"applying: reject", at(environments.Applying, func(s *PromotionSnapshot) {
+		{"applying: reject", at(environments.Applying, func(s *Snapshot) {
 			s.Request = environments.Request{Verb: environments.Reject, By: "ann", Reason: "no", Token: "t"}
 		}), environments.RollingBack, Nothing, "failed: rejected by ann: no"},
-		{"soaking: reject", at(environments.Soaking, func(s *PromotionSnapshot) {
+		{"soaking: reject", at(environments.Soaking, func(s *Snapshot) {
 			s.Request, s.Workloads = environments.Request{Verb: environments.Reject, By: "ann", Token: "t"}, workloads(WorkloadBaking)
 		}), environments.RollingBack, Nothing, "failed: rejected by ann"},
-		{"pending: reject while an older one is under way", at(environments.Pending, func(s *PromotionSnapshot) {
+		{"pending: reject while an older one is under way", at(environments.Pending, func(s *Snapshot) {
 			s.Older, s.Request = "x", environments.Request{Verb: environments.Reject, By: "ann", Token: "t"}
 		}), environments.Rejected, Nothing, "rejected by ann"},
-		{"rolling back: nothing was changed", at(environments.RollingBack, func(s *PromotionSnapshot) { s.Promotion.Previous = v2.Images }), environments.Failed, Nothing, "nothing to restore"},
+		{"rolling back: nothing was changed", at(environments.RollingBack, func(s *Snapshot) { s.Promotion.Previous = v2.Images }), environments.Failed, Nothing, "nothing to restore"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			plan := DecidePromotion(c.s, start.Add(time.Minute))
@@ -202,7 +202,7 @@ func TestDecidePromotion(t *testing.T) {
 
 // A clock that stands while a Rollout is paused does not use up the deadline.
 func TestDeadlineStandsWhilePaused(t *testing.T) {
-	s := at(environments.RollingOut, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadRolling) })
+	s := at(environments.RollingOut, func(s *Snapshot) { s.Workloads = workloads(WorkloadRolling) })
 	now := start
 	step := func(after time.Duration, paused bool) {
 		now = now.Add(after)
@@ -225,7 +225,7 @@ func TestDeadlineStandsWhilePaused(t *testing.T) {
 // Only what the Promotion brought and nobody changed since is restored.
 func TestRestoreLeavesWhatOthersChanged(t *testing.T) {
 	other := func(tag string) environments.Image { return environments.Image{Repository: "registry/other", Tag: tag} }
-	s := at(environments.RollingBack, func(s *PromotionSnapshot) {
+	s := at(environments.RollingBack, func(s *Snapshot) {
 		s.Release.Images = []environments.Image{img("v2"), other("b2"), {Repository: "registry/same", Tag: "s"}}
 		s.Promotion.Previous = []environments.Image{img("v1"), other("b1"), {Repository: "registry/same", Tag: "s"}}
 		s.Git.Images = []environments.Image{img("v2"), other("b3"), {Repository: "registry/same", Tag: "s"}}
@@ -238,7 +238,7 @@ func TestRestoreLeavesWhatOthersChanged(t *testing.T) {
 }
 
 func TestNotMergeable(t *testing.T) {
-	s := at(environments.AwaitingApproval, func(*PromotionSnapshot) {})
+	s := at(environments.AwaitingApproval, func(*Snapshot) {})
 	if plan := NotMergeable(s, "conflict"); plan.Record.Phase != environments.Writing {
 		t.Errorf("the branch moved, phase %s", plan.Record.Phase)
 	}
@@ -251,7 +251,7 @@ func TestNotMergeable(t *testing.T) {
 // A pull request that restores Git is written anew as well where the branch has
 // moved: else it could never be merged.
 func TestNotMergeableRollback(t *testing.T) {
-	s := at(environments.RollingBack, func(s *PromotionSnapshot) {
+	s := at(environments.RollingBack, func(s *Snapshot) {
 		s.Environment.Return, s.Rejected = environments.ReturnByPullRequest, s.Release.Images
 		s.Promotion.Failure = "bad"
 		s.Promotion.Proposal = &environments.Proposal{ID: "8", Restores: true, State: environments.ProposalOpen, Base: "old"}
@@ -265,7 +265,7 @@ func TestNotMergeableRollback(t *testing.T) {
 // What somebody pushed to the proposal's branch stays known as not Serin's own,
 // however often it is looked at.
 func TestForeignHeadIsNotTakenForOurs(t *testing.T) {
-	s := at(environments.AwaitingApproval, func(s *PromotionSnapshot) { s.Promotion.Proposal.Head, s.Proposal.Head = "ours", "theirs" })
+	s := at(environments.AwaitingApproval, func(s *Snapshot) { s.Promotion.Proposal.Head, s.Proposal.Head = "ours", "theirs" })
 	s.Promotion = DecidePromotion(s, start).Record
 	s.Promotion.ApprovedBy = "ann"
 	if plan := DecidePromotion(s, start); plan.Action != Nothing {
@@ -276,7 +276,7 @@ func TestForeignHeadIsNotTakenForOurs(t *testing.T) {
 // What is used up of the deadline is in the record while it runs: a new process
 // goes on from there, and does not begin anew.
 func TestDeadlineSurvivesRestarts(t *testing.T) {
-	s := at(environments.RollingOut, func(s *PromotionSnapshot) {
+	s := at(environments.RollingOut, func(s *Snapshot) {
 		s.Workloads, s.Patience = workloads(WorkloadRolling), 4*time.Minute
 	})
 	now := start
@@ -301,7 +301,7 @@ func TestDeadlineSurvivesRestarts(t *testing.T) {
 // Time in which nobody looked does not use up the deadline: Serin was down, or
 // the API server was.
 func TestDeadlineCountsWatchedTimeOnly(t *testing.T) {
-	s := at(environments.RollingOut, func(s *PromotionSnapshot) { s.Workloads = workloads(WorkloadRolling) })
+	s := at(environments.RollingOut, func(s *Snapshot) { s.Workloads = workloads(WorkloadRolling) })
 	s.Promotion.Clock, s.Patience = 10*time.Minute, 4*time.Minute
 	now := start.Add(5 * time.Hour)
 	plan := DecidePromotion(s, now)
@@ -324,7 +324,7 @@ func TestDeadlineCountsWatchedTimeOnly(t *testing.T) {
 // While what applies Git is suspended, and the cluster has not got the Release
 // for that, the deadline's clock stands; once the objects have it, it runs.
 func TestDeadlineStandsWhileSyncIsSuspended(t *testing.T) {
-	s := at(environments.Applying, func(s *PromotionSnapshot) {
+	s := at(environments.Applying, func(s *Snapshot) {
 		s.Workloads, s.Suspended, s.Patience = workloads(WorkloadReady, WorkloadStale), "Kustomization flux-system/app", 4*time.Minute
 	})
 	now := start
@@ -367,7 +367,7 @@ func TestRefusedRequests(t *testing.T) {
 		{environments.RollingOut, environments.Retry, "on the Pipeline"},
 	} {
 		t.Run(string(c.phase)+" "+string(c.verb), func(t *testing.T) {
-			s := at(c.phase, func(s *PromotionSnapshot) { s.Request = environments.Request{Verb: c.verb, Token: "t"} })
+			s := at(c.phase, func(s *Snapshot) { s.Request = environments.Request{Verb: c.verb, Token: "t"} })
 			plan := DecidePromotion(s, start)
 			want := s.Promotion
 			want.Handled = "t"

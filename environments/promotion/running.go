@@ -10,7 +10,7 @@ import (
 )
 
 // running watches the workloads of a Release that Git has.
-func (s PromotionSnapshot) running(now time.Time) PromotionPlan {
+func (s Snapshot) running(now time.Time) Plan {
 	if s.Git.Known && !environments.Carries(s.Git.Images, s.Release.Images) {
 		return s.closing(s.enter(environments.Superseded, now, "a person changed Git to %s while it was rolled out", environments.Describe(s.Git.Images)))
 	}
@@ -53,9 +53,9 @@ func (s PromotionSnapshot) running(now time.Time) PromotionPlan {
 
 // merged records what became of the pull request, and has its branch removed;
 // why is said where it has to be closed for that.
-func (s PromotionSnapshot) merged(why string) (PromotionPlan, bool) {
+func (s Snapshot) merged(why string) (Plan, bool) {
 	if s.Promotion.Proposal == nil || s.Promotion.Proposal.State != environments.ProposalOpen || s.Proposal == nil {
-		return PromotionPlan{}, false
+		return Plan{}, false
 	}
 	plan := s.keep(s.Promotion.Message)
 	merged := *s.Promotion.Proposal
@@ -75,7 +75,7 @@ const checkpoint = time.Minute
 // tick brings the clock of the deadline forward, and stops or starts it. What
 // counts is in the record, so a new process goes on where the last one was;
 // time in which nobody looked does not count.
-func (s *PromotionSnapshot) tick(stopped bool, now time.Time) {
+func (s *Snapshot) tick(stopped bool, now time.Time) {
 	p := &s.Promotion
 	// A record has whole seconds: the rest of one is counted at the next look.
 	now = now.Truncate(time.Second)
@@ -97,7 +97,7 @@ func (s *PromotionSnapshot) tick(stopped bool, now time.Time) {
 }
 
 // progress is the phase by what the workloads are at.
-func (s PromotionSnapshot) progress(now time.Time) PromotionPlan {
+func (s Snapshot) progress(now time.Time) Plan {
 	switch {
 	case len(s.inState(WorkloadStale)) > 0:
 		return s.enter(environments.Applying, now, "Git has it, the cluster does not yet: %s", s.unfinished())
@@ -114,7 +114,7 @@ func (s PromotionSnapshot) progress(now time.Time) PromotionPlan {
 	return plan
 }
 
-func (s PromotionSnapshot) inState(state WorkloadState) []Workload {
+func (s Snapshot) inState(state WorkloadState) []Workload {
 	var found []Workload
 	for _, workload := range s.Workloads {
 		if workload.State == state {
@@ -125,7 +125,7 @@ func (s PromotionSnapshot) inState(state WorkloadState) []Workload {
 }
 
 // unfinished names what is not ready, and what whatever applies Git says.
-func (s PromotionSnapshot) unfinished() string {
+func (s Snapshot) unfinished() string {
 	var open []Workload
 	for _, workload := range s.Workloads {
 		if workload.State != WorkloadReady {
@@ -158,7 +158,7 @@ func describeWorkloads(workloads []Workload) string {
 }
 
 // fail records the failure before anything is taken back.
-func (s PromotionSnapshot) fail(now time.Time, why string) PromotionPlan {
+func (s Snapshot) fail(now time.Time, why string) Plan {
 	plan := s.enter(environments.RollingBack, now, "failed: %s", why)
 	plan.Record.Failure = why
 	plan.Record.Clock, plan.Record.ClockSince = plan.Record.Elapsed(now), time.Time{}
@@ -166,13 +166,13 @@ func (s PromotionSnapshot) fail(now time.Time, why string) PromotionPlan {
 }
 
 // brought are the images that this Promotion changed.
-func (s PromotionSnapshot) brought() []environments.Image {
+func (s Snapshot) brought() []environments.Image {
 	return environments.Changed(s.Promotion.Previous, s.Release.Images)
 }
 
 // rollingBack takes a failed Promotion back: first the Release is quarantined,
 // then Git is restored.
-func (s PromotionSnapshot) rollingBack(now time.Time) PromotionPlan {
+func (s Snapshot) rollingBack(now time.Time) Plan {
 	brought := s.brought()
 	if len(brought) == 0 {
 		return s.enter(environments.Failed, now, "failed: %s. Git had these images before, so there is nothing to restore", s.Promotion.Failure)
@@ -208,7 +208,7 @@ func (s PromotionSnapshot) rollingBack(now time.Time) PromotionPlan {
 
 // quarantined says whether all these images are rejected already, here or in an
 // Environment before.
-func (s PromotionSnapshot) quarantined(images []environments.Image) bool {
+func (s Snapshot) quarantined(images []environments.Image) bool {
 	return !slices.ContainsFunc(images, func(i environments.Image) bool {
 		return !slices.ContainsFunc(s.Rejected, func(r environments.Image) bool { return environments.Pinned(i, r) })
 	})
@@ -217,7 +217,7 @@ func (s PromotionSnapshot) quarantined(images []environments.Image) bool {
 // restorable are the images before, of those that Git still has from this
 // Promotion: what a person changed since stays. lost are those with no image
 // before that may be restored.
-func (s PromotionSnapshot) restorable(brought []environments.Image) (restore, lost []environments.Image) {
+func (s Snapshot) restorable(brought []environments.Image) (restore, lost []environments.Image) {
 	for _, image := range brought {
 		if !environments.Carries(s.Git.Images, []environments.Image{image}) {
 			continue
@@ -235,7 +235,7 @@ func (s PromotionSnapshot) restorable(brought []environments.Image) (restore, lo
 
 // replaced ends a rollback that a newer Release makes needless. A pull request
 // that asks for it would take the newer Release back, so it is closed first.
-func (s PromotionSnapshot) replaced(now time.Time) PromotionPlan {
+func (s Snapshot) replaced(now time.Time) Plan {
 	asked := s.Promotion.Proposal
 	if asked != nil && asked.Restores && asked.State == environments.ProposalOpen && s.Proposal == nil {
 		return s.keep(fmt.Sprintf("failed: %s. Promotion %s of a newer Release takes its place once the rollback's pull request is closed: waits for the Git host, which could not be read",
@@ -245,7 +245,7 @@ func (s PromotionSnapshot) replaced(now time.Time) PromotionPlan {
 }
 
 // restored ends a rollback once Git has nothing of it left that can go.
-func (s PromotionSnapshot) restored(lost []environments.Image, now time.Time) PromotionPlan {
+func (s Snapshot) restored(lost []environments.Image, now time.Time) Plan {
 	if len(lost) > 0 {
 		return s.closing(s.enter(environments.Failed, now, "failed: %s. There is no image to restore in place of %s: promote a newer Release", s.Promotion.Failure, environments.Describe(lost)))
 	}
@@ -260,7 +260,7 @@ func (s PromotionSnapshot) restored(lost []environments.Image, now time.Time) Pr
 }
 
 // restoreByProposal asks a person to take the Release back.
-func (s PromotionSnapshot) restoreByProposal(restore []environments.Image, now time.Time) PromotionPlan {
+func (s Snapshot) restoreByProposal(restore []environments.Image, now time.Time) Plan {
 	why := "rollback: PullRequest"
 	if s.Protected {
 		why = "the branch refuses commits"

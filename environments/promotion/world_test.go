@@ -110,7 +110,7 @@ func (w *world) pipeline() bool {
 // promotion is one reconcile of a Promotion.
 func (w *world) promotion(i int) bool {
 	p := w.promos[i]
-	s := PromotionSnapshot{
+	s := Snapshot{
 		Promotion: p, Release: *w.release(p.Release),
 		Rejected: environments.RejectedImages(p.Environment, w.releases, w.envs),
 		Git:      Git{Known: true, Tip: fmt.Sprint(w.commits), Images: w.git[p.Environment]},
@@ -158,7 +158,7 @@ func (w *world) workload(environment string) []Workload {
 }
 
 // act carries a plan out and checks what must hold of every write.
-func (w *world) act(s PromotionSnapshot, plan *PromotionPlan) {
+func (w *world) act(s Snapshot, plan *Plan) {
 	environment := s.Environment.Name
 	switch plan.Action {
 	case WriteCommit, RestoreByCommit, WriteProposal, RestoreByProposal:
