@@ -126,6 +126,11 @@ func metrics(t *testing.T) []string {
 					found = append(found, value)
 				}
 			}
+			if call, ok := n.(*ast.CallExpr); ok && nameOf(call.Fun) == "NewDesc" && len(call.Args) > 0 {
+				if value, ok := literal(call.Args[0]); ok {
+					found = append(found, value)
+				}
+			}
 			return true
 		})
 	}
