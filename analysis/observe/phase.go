@@ -14,6 +14,10 @@ const (
 	// out of phase by less than one scrape, spans of four have most in common.
 	phaseScrapes = 4
 	phaseWait    = 60 * time.Second
+	// phaseFree is how many seconds scrapes may be apart without any of that: what
+	// an incident adds to one arm alone then is at most one short window's, which
+	// by itself proves nothing, and a bad canary is found the sooner.
+	phaseFree = 5
 )
 
 // inPhase says whether the arms' counts over a window are of nearly the same
@@ -31,7 +35,8 @@ func (a answer) inPhase(w analysis.Window) bool {
 		}
 	}
 	first, second := spans[stable], spans[canary]
-	if slower := max(first.every, second.every); min(first.length(), second.length()) >= (phaseScrapes-0.5)*slower {
+	slower := max(first.every, second.every)
+	if slower <= phaseFree || min(first.length(), second.length()) >= (phaseScrapes-0.5)*slower {
 		return true
 	}
 	common := min(first.end, second.end) - max(first.start, second.start)

@@ -18,8 +18,8 @@ func TestArmsOutOfPhaseAreJoined(t *testing.T) {
 	}{
 		{"in phase", 2 * time.Second, 0, 2 * time.Second, 2 * time.Second},
 		{"a little out of phase", 2 * time.Second, 200 * time.Millisecond, 2 * time.Second, 2 * time.Second},
-		{"half a scrape", 2 * time.Second, time.Second, 4 * time.Second, 8 * time.Second},
-		{"nearly a scrape", 2 * time.Second, 1900 * time.Millisecond, 6 * time.Second, 8 * time.Second},
+		{"quick scrapes", 2 * time.Second, time.Second, 2 * time.Second, 2 * time.Second},
+		{"half a scrape", 10 * time.Second, 5 * time.Second, 20 * time.Second, 50 * time.Second},
 		{"slow scrapes", 15 * time.Second, 7 * time.Second, 15 * time.Second, 60 * time.Second},
 		{"very slow scrapes", 30 * time.Second, 15 * time.Second, 60 * time.Second, 60 * time.Second},
 	} {

@@ -39,7 +39,23 @@ func (w *World) applyPipeline(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	// A release that is pushed before these have ended waits for them, and what is
+	// measured from its push would be that.
+	return Eventually(ctx, 2*time.Minute, "the promotions of v1.0.0 to succeed", func(ctx context.Context) (string, error) {
+		var promotions v1alpha1.PromotionList
+		if err := w.Client.List(ctx, &promotions, client.InNamespace(Namespace)); err != nil {
+			return "", err
+		}
+		if len(promotions.Items) < len(Environments) {
+			return fmt.Sprintf("there are %d", len(promotions.Items)), nil
+		}
+		for _, p := range promotions.Items {
+			if p.Status.Phase != v1alpha1.PromotionSucceeded {
+				return fmt.Sprintf("%s is %s: %s", p.Name, p.Status.Phase, p.Status.Message), nil
+			}
+		}
+		return "", nil
+	})
 }
 
 // ThePipeline reads it.
