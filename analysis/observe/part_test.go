@@ -18,19 +18,7 @@ func (h held) Series(_ context.Context, q analysis.SeriesQuery) ([]analysis.Seri
 	if err != nil {
 		return nil, err
 	}
-	var cut []analysis.Series
-	for _, s := range asked.filter(h) {
-		c := analysis.Series{Labels: s.Labels}
-		for _, p := range s.Samples {
-			if p.Time.After(q.Start) && !p.Time.After(q.End) {
-				c.Samples = append(c.Samples, p)
-			}
-		}
-		if len(c.Samples) > 0 {
-			cut = append(cut, c)
-		}
-	}
-	return cut, nil
+	return samplesIn(q, asked.filter(h)), nil
 }
 
 func (held) Value(context.Context, analysis.ValueQuery) (float64, error) { return 0, nil }

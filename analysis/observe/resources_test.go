@@ -25,19 +25,7 @@ func (s *stored) Series(_ context.Context, q analysis.SeriesQuery) ([]analysis.S
 	if err != nil {
 		return nil, err
 	}
-	var out []analysis.Series
-	for _, one := range selector(matchers).filter(s.series) {
-		kept := analysis.Series{Labels: one.Labels}
-		for _, sample := range one.Samples {
-			if sample.Time.After(q.Start) && !sample.Time.After(q.End) {
-				kept.Samples = append(kept.Samples, sample)
-			}
-		}
-		if len(kept.Samples) > 0 {
-			out = append(out, kept)
-		}
-	}
-	return out, nil
+	return samplesIn(q, selector(matchers).filter(s.series)), nil
 }
 
 func (s *stored) Value(context.Context, analysis.ValueQuery) (float64, error) {
