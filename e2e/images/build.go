@@ -41,6 +41,8 @@ type program struct {
 	variables map[string]string
 	// certificates adds the host's CA certificates.
 	certificates bool
+	// here makes it for this machine, and not for the nodes.
+	here bool
 }
 
 type labels struct {
@@ -64,10 +66,16 @@ func (b *Builder) compile(ctx context.Context, p program) (string, error) {
 		file += "-" + strings.ReplaceAll(p.variables[variable], string(filepath.Separator), "_")
 		flags += " -X " + variable + "=" + p.variables[variable]
 	}
+	if p.here {
+		file += "-here"
+	}
 	binary := filepath.Join(cache, file)
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", binary, p.target)
 	command.Dir = filepath.Join(b.Root, p.folder)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOWORK=off")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if !p.here {
+		command.Env = append(command.Env, "GOOS=linux", "GOARCH=amd64")
+	}
 	if output, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s in %s: %w\n%s", p.target, command.Dir, err, output)
 	}

@@ -79,10 +79,22 @@ func (b *Builder) IPFSKit(ctx context.Context, version string, variant Variant) 
 
 // Serin builds the product's own image, as its Dockerfile does.
 func (b *Builder) Serin(ctx context.Context, version string) (v1.Image, error) {
-	return b.build(ctx, program{
+	return b.build(ctx, serinOf(version))
+}
+
+// SerinCommand builds the same program for this machine, as people run it, and
+// returns its path.
+func (b *Builder) SerinCommand(ctx context.Context, version string) (string, error) {
+	p := serinOf(version)
+	p.here = true
+	return b.compile(ctx, p)
+}
+
+func serinOf(version string) program {
+	return program{
 		name: "serin", folder: ".", target: "./cmd/serin", version: version,
 		variables: map[string]string{"main.version": version}, certificates: true,
-	})
+	}
 }
 
 // Load builds the load generator of e2e/load.

@@ -172,3 +172,24 @@ func TestRealImages(t *testing.T) {
 		t.Errorf("load: %v", err)
 	}
 }
+
+// A person's command line is not the one that nodes run: theirs is for Linux.
+func TestCommandIsForThisMachine(t *testing.T) {
+	b := tiny(t)
+	p := program{name: "tiny", folder: "examples/ipfs-kit", target: "."}
+	forNodes, err := b.compile(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.here = true
+	here, err := b.compile(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if here == forNodes {
+		t.Errorf("both are %s", here)
+	}
+	if out, err := exec.Command(here).CombinedOutput(); err != nil || string(out) != "none none\n" {
+		t.Errorf("it says %q: %v", out, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,9 @@ func (w *World) pushSerin(ctx context.Context) error {
 		return err
 	}
 	if w.serin, err = w.pushTool(ctx, "serin", image); err != nil {
+		return err
+	}
+	if w.command, err = w.Builder.SerinCommand(ctx, serinTag); err != nil {
 		return err
 	}
 	if image, err = w.Builder.Load(ctx, serinTag); err != nil {
@@ -237,12 +241,11 @@ func (w *World) seed(ctx context.Context) error {
 	return w.Git.Seed(ctx, files)
 }
 
-// Serin runs Serin's command line for a person.
+// Serin runs Serin's command line for a person: that which was built when the
+// world began, so that nobody waits for a compiler amid a story, and a change to
+// the sources meanwhile does not end it.
 func (w *World) Serin(ctx context.Context, args ...string) error {
-	argv := append([]string{"run", "./cmd/serin"}, args...)
-	argv = append(argv, "--namespace", Namespace, "--kubeconfig", w.Kubeconfig)
-	command := exec.CommandContext(ctx, "go", argv...)
-	command.Dir = w.Builder.Root
+	command := exec.CommandContext(ctx, w.command, slices.Concat(args, []string{"--namespace", Namespace, "--kubeconfig", w.Kubeconfig})...)
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("serin %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
 	}

@@ -77,6 +77,8 @@ type World struct {
 	first string
 	// serin and load are the references of these images.
 	serin, load string
+	// command is the path of Serin's command line.
+	command string
 	// made is what the world brought to the cluster outside of namespaces.
 	made []*unstructured.Unstructured
 }
