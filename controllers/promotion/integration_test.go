@@ -11,6 +11,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
@@ -184,18 +186,7 @@ func TestIntegrationQuarantineSurvivesTheLossOfAll(t *testing.T) {
 	w := newWorld(t, "dev")
 	w.start(w.pipelineOf("dev"))
 	before := w.overlay("dev")
-	pods := func(n int32) {
-		w.eventually(fmt.Sprintf("dev has %d pods", n), func() (bool, string) {
-			var d appsv1.Deployment
-			w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "app-dev"}, &d))
-			d.Spec.Replicas = &n
-			if err := w.client.Update(t.Context(), &d); err != nil {
-				return false, err.Error()
-			}
-			return true, ""
-		})
-	}
-	pods(1)
+	w.pods("dev", 1)
 	w.push("v1.1.0")
 	w.phase("dev", "v1.1.0", v1alpha1.PromotionRolledBack)
 	for i := range 3 {
@@ -206,14 +197,14 @@ func TestIntegrationQuarantineSurvivesTheLossOfAll(t *testing.T) {
 		w.sh("git", "push", "-q", "origin", "HEAD:main")
 	}
 	// Promoted again, it would succeed now.
-	pods(0)
+	w.pods("dev", 0)
 	w.lose(w.pipelineOf("dev"))
 	w.eventually("the Release that is made anew is quarantined, with its reason", func() (bool, string) {
 		var releases v1alpha1.ReleaseList
 		w.must(w.client.List(t.Context(), &releases, client.InNamespace(w.namespace)))
 		for _, release := range releases.Items {
 			if q := release.Status.Quarantined; q != nil && release.Spec.Images[0].Tag == "v1.1.0" {
-				return q.Environment == "dev" && strings.Contains(q.Reason, "ImagePullBackOff"), fmt.Sprintf("%+v", q)
+				return q.Environment == "dev" && strings.Contains(q.Reason, "ErrImageNeverPull"), fmt.Sprintf("%+v", q)
 			}
 		}
 		return false, fmt.Sprintf("%d Releases", len(releases.Items))
@@ -229,26 +220,63 @@ func TestIntegrationQuarantineSurvivesTheLossOfAll(t *testing.T) {
 	w.phase("dev", "v1.2.0", v1alpha1.PromotionSucceeded)
 }
 
-func TestIntegrationFailedWorkloadIsRolledBack(t *testing.T) {
-	w := newWorld(t, "dev", "staging")
-	w.start(w.pipelineOf("dev", "staging"))
-	before := w.overlay("dev")
-	// From now on there is a pod, and its image cannot be pulled from anywhere.
-	w.eventually("dev gets a pod", func() (bool, string) {
+// pods sets how many pods an Environment's workload has.
+func (w *world) pods(environment string, n int32) {
+	w.t.Helper()
+	w.eventually(fmt.Sprintf("%s has %d pods", environment, n), func() (bool, string) {
 		var d appsv1.Deployment
-		w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "app-dev"}, &d))
-		one := int32(1)
-		d.Spec.Replicas = &one
-		if err := w.client.Update(t.Context(), &d); err != nil {
+		w.must(w.client.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "app-" + environment}, &d))
+		d.Spec.Replicas = &n
+		if err := w.client.Update(w.t.Context(), &d); err != nil {
 			return false, err.Error()
 		}
 		return true, ""
 	})
+}
+
+// A workload whose pods a quota refuses holds its Promotion, which says so, and
+// is judged by its pods as soon as there is room.
+func TestIntegrationLackOfRoomHolds(t *testing.T) {
+	w := newWorld(t, "dev")
+	w.start(w.pipelineOf("dev"))
+	quota := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "none"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}},
+	}
+	w.must(w.client.Create(t.Context(), quota))
+	w.eventually("the quota is in force", func() (bool, string) {
+		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(quota), quota))
+		return len(quota.Status.Hard) > 0, fmt.Sprintf("%+v", quota.Status)
+	})
+	w.pods("dev", 1)
+	w.push("v1.1.0")
+	var held v1alpha1.Promotion
+	w.eventually("the Promotion is held", func() (bool, string) {
+		held = w.phase("dev", "v1.1.0", v1alpha1.PromotionRollingOut)
+		stalled := meta.FindStatusCondition(held.Status.Conditions, v1alpha1.ConditionStalled)
+		return stalled != nil && stalled.Reason == "PodsRefused", fmt.Sprintf("%+v", held.Status)
+	})
+	if !strings.Contains(held.Status.Message, "exceeded quota: none") {
+		t.Errorf("the Promotion says %q", held.Status.Message)
+	}
+	w.must(w.client.Delete(t.Context(), quota))
+	back := w.phase("dev", "v1.1.0", v1alpha1.PromotionRolledBack)
+	if !strings.Contains(back.Status.Failure, "ErrImageNeverPull") {
+		t.Errorf("with room it failed by %q", back.Status.Failure)
+	}
+}
+
+func TestIntegrationFailedWorkloadIsRolledBack(t *testing.T) {
+	w := newWorld(t, "dev", "staging")
+	w.start(w.pipelineOf("dev", "staging"))
+	before := w.overlay("dev")
+	// From now on there is a pod, and its image may not be pulled.
+	w.pods("dev", 1)
 	w.conflicts.Store(2)
 	w.push("v1.1.0")
 	back := w.phase("dev", "v1.1.0", v1alpha1.PromotionRolledBack)
 	w.silentOnConflicts()
-	if !strings.Contains(back.Status.Failure, "ImagePullBackOff") {
+	if !strings.Contains(back.Status.Failure, "ErrImageNeverPull") {
 		t.Errorf("failure %q", back.Status.Failure)
 	}
 	if after := w.overlay("dev"); after != before {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
@@ -27,7 +29,7 @@ func (r *Reconciler) report(ctx context.Context, s *scope, plan promotion.Plan, 
 	convert.Record(plan.Record, &next.Status)
 	next.Status.Workloads = s.workloads
 	next.Status.ObservedGeneration = next.Generation
-	conditions(next, found)
+	conditions(next, plan.Held, found)
 	refused := plan.Refused
 	if found != nil && found.Reason == requestRefused {
 		refused = found.Message
@@ -38,7 +40,7 @@ func (r *Reconciler) report(ctx context.Context, s *scope, plan promotion.Plan, 
 		return ctrl.Result{}, err
 	}
 	if changed {
-		r.tell(s, next, found)
+		r.tell(s, next, plan.Held, found)
 		if refused != "" {
 			status.Event(r.Recorder, next, status.Warning, requestRefused, refused)
 		}
@@ -50,7 +52,8 @@ func (r *Reconciler) report(ctx context.Context, s *scope, plan promotion.Plan, 
 }
 
 // conditions say in kstatus' words where the Promotion is.
-func conditions(p *v1alpha1.Promotion, found *trouble.Trouble) {
+// held is why its workloads cannot come up, where they cannot.
+func conditions(p *v1alpha1.Promotion, held string, found *trouble.Trouble) {
 	conditions, phase := &p.Status.Conditions, string(p.Status.Phase)
 	if found != nil && !environments.Phase(phase).Ended() {
 		p.Status.Message = found.Message
@@ -69,15 +72,22 @@ func conditions(p *v1alpha1.Promotion, found *trouble.Trouble) {
 	case v1alpha1.PromotionRollingBack:
 		status.Failing(conditions, p.Generation, phase, p.Status.Message)
 	default:
+		if held != "" {
+			status.Stalled(conditions, p.Generation, held, p.Status.Message)
+			return
+		}
 		status.Reconciling(conditions, p.Generation, phase, p.Status.Message)
 	}
 }
 
 // tell sends events and counts outcomes.
-func (r *Reconciler) tell(s *scope, next *v1alpha1.Promotion, found *trouble.Trouble) {
+func (r *Reconciler) tell(s *scope, next *v1alpha1.Promotion, held string, found *trouble.Trouble) {
 	before, after := s.promotion.Status, next.Status
 	if found != nil && found.Reason != requestRefused && before.Message != after.Message {
 		status.Event(r.Recorder, next, status.Warning, found.Reason, found.Message)
+	}
+	if found == nil && held != "" && !stalledBy(before.Conditions, held) {
+		status.Event(r.Recorder, next, status.Warning, held, after.Message)
 	}
 	if before.Phase == after.Phase {
 		return
@@ -94,6 +104,13 @@ func (r *Reconciler) tell(s *scope, next *v1alpha1.Promotion, found *trouble.Tro
 	if environments.Phase(after.Phase).Ended() {
 		count(next)
 	}
+}
+
+// stalledBy says whether the conditions have told of it already: once is enough,
+// however the words change.
+func stalledBy(conditions []metav1.Condition, reason string) bool {
+	stalled := meta.FindStatusCondition(conditions, v1alpha1.ConditionStalled)
+	return stalled != nil && stalled.Status == metav1.ConditionTrue && stalled.Reason == reason
 }
 
 // again is when to look next.

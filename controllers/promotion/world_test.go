@@ -388,7 +388,8 @@ spec:
 	}))
 }
 
-// deployment makes a workload without pods.
+// deployment makes a workload without pods. Where it gets some, their image is on
+// no node and may not be pulled, which no waiting mends.
 func (w *world) deployment(namespace, name string) {
 	w.t.Helper()
 	none := int32(0)
@@ -399,7 +400,7 @@ func (w *world) deployment(namespace, name string) {
 			Replicas: &none, Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: repository + ":none"}}},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: repository + ":none", ImagePullPolicy: corev1.PullNever}}},
 			},
 		},
 	}))

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/internal/obstacles"
 	"github.com/serin-gitops/serin/environments"
 	"github.com/serin-gitops/serin/environments/rollout"
 	"github.com/serin-gitops/serin/traffic"
@@ -86,7 +87,7 @@ func (r *Reconciler) observeWorkload(ctx context.Context, s *scene) error {
 		return err
 	}
 	isNew := s.newPods()
-	w.Obstacle = obstacleOf(&d, slices.DeleteFunc(slices.Clone(s.ownPods), func(pod corev1.Pod) bool { return !isNew(pod) }))
+	w.Obstacle = obstacles.OfDeployment(&d, slices.DeleteFunc(slices.Clone(s.ownPods), func(pod corev1.Pod) bool { return !isNew(pod) }))
 	s.snapshot.Workload = w
 	return nil
 }
@@ -202,7 +203,7 @@ func (r *Reconciler) observeCanary(ctx context.Context, s *scene) error {
 	c := rollout.Canary{
 		Exists: true, Deleting: d.DeletionTimestamp != nil,
 		TemplateHash: d.Annotations[v1alpha1.AnnotationTemplate], Replicas: countOf(d.Spec.Replicas),
-		Obstacle: obstacleOf(&d, s.canaryPods),
+		Obstacle: obstacles.OfDeployment(&d, s.canaryPods),
 	}
 	if c.Deleting {
 		if c.Ending, c.Stranded, err = r.ending(ctx, &d, sets); err != nil {

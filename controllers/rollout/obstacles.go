@@ -10,45 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/serin-gitops/serin/analysis/workload"
-	"github.com/serin-gitops/serin/environments/rollout"
 )
-
-// obstacleOf is what keeps pods of a Deployment from coming up, by the words of
-// the scheduler, the kubelet and the API server, where it is no fault of theirs.
-func obstacleOf(d *appsv1.Deployment, pods []corev1.Pod) rollout.Obstacle {
-	for i := range pods {
-		if o := obstacleOfPod(&pods[i]); o.Reason != "" {
-			return o
-		}
-	}
-	for _, c := range d.Status.Conditions {
-		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
-			return rollout.Obstacle{Reason: rollout.PodsRefused, Message: fmt.Sprintf(
-				"the API server takes no more pods of Deployment %s: %s; raise the quota, or mend what refuses them", d.Name, c.Message)}
-		}
-	}
-	return rollout.Obstacle{}
-}
-
-func obstacleOfPod(pod *corev1.Pod) rollout.Obstacle {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return rollout.Obstacle{Reason: rollout.NoRoom, Message: fmt.Sprintf(
-				"no node takes pod %s (%s): %s; make room, or correct what the pod asks for", pod.Name, c.Reason, c.Message)}
-		}
-	}
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for _, c := range statuses {
-			if waits := c.State.Waiting; waits != nil && workload.SourceAway(waits.Reason, waits.Message) {
-				return rollout.Obstacle{Reason: rollout.ImageSourceAway, Message: fmt.Sprintf(
-					"the image of container %s of pod %s cannot be fetched now: %s: %s; mend the registry, or the way to it", c.Name, pod.Name, waits.Reason, waits.Message)}
-			}
-		}
-	}
-	return rollout.Obstacle{}
-}
 
 // lateness is how long after its grace period a pod that ends is waited for
 // before its node is asked about.

@@ -75,8 +75,12 @@ type Workload struct {
 	Name    string
 	State   WorkloadState
 	Message string
-	// Stopped says that its Rollout is paused or frozen, so the clock stands.
-	Stopped  bool
+	// Stopped says that its Rollout is paused or frozen, or that its pods are held
+	// up, so the clock stands.
+	Stopped bool
+	// Held is the token of what keeps its pods from coming up through no fault of
+	// the images, such as NoRoom; empty where nothing does, or a Rollout says so.
+	Held     string
 	Evidence []string
 }
 
@@ -121,6 +125,9 @@ type Plan struct {
 	// Refused says why the person's request is not carried out; it counts as
 	// handled.
 	Refused string
+	// Held is why the roll-out cannot go on without help, as a token, though the
+	// Release has no part in it; empty where it goes on.
+	Held string
 	// Again is when time alone may change the decision; zero for never.
 	Again time.Time
 }

@@ -222,6 +222,24 @@ func TestDeadlineStandsWhilePaused(t *testing.T) {
 	}
 }
 
+// A workload without room for its pods holds the Promotion for as long as that
+// lasts, and says so; one that fails beside it counts.
+func TestLackOfRoomHolds(t *testing.T) {
+	s := at(environments.RollingOut, func(s *Snapshot) { s.Workloads = workloads(WorkloadRolling, WorkloadReady) })
+	s.Workloads[0].Stopped, s.Workloads[0].Held = true, "NoRoom"
+	for day := range time.Duration(3) {
+		plan := DecidePromotion(s, start.Add(day*24*time.Hour))
+		if plan.Record.Phase != environments.RollingOut || plan.Held != "NoRoom" {
+			t.Fatalf("day %d: %s, held %q: %s", day, plan.Record.Phase, plan.Held, plan.Record.Message)
+		}
+		s.Promotion = plan.Record
+	}
+	s.Workloads[1].State = WorkloadFailed
+	if plan := DecidePromotion(s, start.Add(72*time.Hour)); plan.Record.Phase != environments.RollingBack || plan.Held != "" {
+		t.Errorf("%s, held %q; want it taken back", plan.Record.Phase, plan.Held)
+	}
+}
+
 // Only what the Promotion brought and nobody changed since is restored.
 func TestRestoreLeavesWhatOthersChanged(t *testing.T) {
 	other := func(tag string) environments.Image { return environments.Image{Repository: "registry/other", Tag: tag} }

@@ -102,7 +102,9 @@ func (s Snapshot) progress(now time.Time) Plan {
 	case len(s.inState(WorkloadStale)) > 0:
 		return s.enter(environments.Applying, now, "Git has it, the cluster does not yet: %s", s.unfinished())
 	case len(s.inState(WorkloadRolling)) > 0:
-		return s.enter(environments.RollingOut, now, "rolling out: %s", s.unfinished())
+		plan := s.enter(environments.RollingOut, now, "rolling out: %s", s.unfinished())
+		plan.Held = s.held()
+		return plan
 	case len(s.inState(WorkloadBaking)) > 0:
 		return s.enter(environments.Soaking, now, "runs, and is watched: %s", s.unfinished())
 	}
@@ -112,6 +114,16 @@ func (s Snapshot) progress(now time.Time) Plan {
 	}
 	plan.Record.Succeeded = now
 	return plan
+}
+
+// held is why a workload is held up, the first's.
+func (s Snapshot) held() string {
+	for _, workload := range s.inState(WorkloadRolling) {
+		if workload.Held != "" {
+			return workload.Held
+		}
+	}
+	return ""
 }
 
 func (s Snapshot) inState(state WorkloadState) []Workload {

@@ -8,7 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/serin-gitops/serin/analysis/workload"
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/internal/obstacles"
 	"github.com/serin-gitops/serin/controllers/internal/status"
 	"github.com/serin-gitops/serin/environments"
 	"github.com/serin-gitops/serin/environments/promotion"
@@ -16,6 +18,9 @@ import (
 
 // maxDetail bounds what the kubelet says of a pod within a message, in bytes.
 const maxDetail = 200
+
+// maxObstacle bounds what is said of an obstacle within a message, in bytes.
+const maxObstacle = 500
 
 // briefly names images for people.
 func briefly(references []string) string {
@@ -45,23 +50,53 @@ func carries(spec corev1.PodSpec, wanted []string) bool {
 
 // assess judges a workload without Rollout by its own readiness.
 func assess(wanted v1alpha1.PromotedWorkload, is state, pods []corev1.Pod) promotion.Workload {
-	workload := promotion.Workload{Name: Title(wanted)}
+	found := promotion.Workload{Name: Title(wanted)}
 	switch {
 	case !is.found:
-		workload.State, workload.Message = promotion.WorkloadStale, "is not in the cluster"
+		found.State, found.Message = promotion.WorkloadStale, "is not in the cluster"
 	case !carries(is.template.Spec, wanted.Images):
-		workload.State, workload.Message = promotion.WorkloadStale, "does not name "+briefly(wanted.Images)+" yet"
+		found.State, found.Message = promotion.WorkloadStale, "does not name "+briefly(wanted.Images)+" yet"
 	case is.settled:
-		workload.State, workload.Message = promotion.WorkloadReady, is.progress
-	case is.failure != "":
-		workload.State, workload.Message = promotion.WorkloadFailed, is.failure
+		found.State, found.Message = promotion.WorkloadReady, is.progress
 	default:
-		workload.State, workload.Message = promotion.WorkloadRolling, is.progress
-		if failure := failedPod(pods, wanted.Images); failure != "" {
-			workload.State, workload.Message = promotion.WorkloadFailed, failure
-		}
+		assessPods(&found, wanted, is, pods)
 	}
-	return workload
+	return found
+}
+
+// assessPods judges a workload that is not settled. What its new pods show of
+// themselves fails it; what keeps them from coming up through no fault of theirs
+// holds it, and explains a deadline of its own controller.
+func assessPods(found *promotion.Workload, wanted v1alpha1.PromotedWorkload, is state, pods []corev1.Pod) {
+	pods = slices.DeleteFunc(slices.Clone(pods), func(pod corev1.Pod) bool { return !pod.DeletionTimestamp.IsZero() })
+	ofImages := slices.DeleteFunc(slices.Clone(pods), func(pod corev1.Pod) bool { return !carries(pod.Spec, wanted.Images) })
+	obstacle := obstacles.OfPods(ofImages)
+	if obstacle.Reason == "" {
+		obstacle = is.refused
+	}
+	failure := failedPod(ofImages)
+	found.State, found.Message = promotion.WorkloadRolling, is.progress
+	switch {
+	case failure != "":
+		found.State, found.Message = promotion.WorkloadFailed, failure
+	case obstacle.Reason != "":
+		found.Stopped, found.Held = true, obstacle.Reason
+		found.Message += "; held, and not for a fault of the images: " + status.OneLine(obstacle.Message, maxObstacle)
+	case is.failure != "":
+		found.State, found.Message = promotion.WorkloadFailed, is.failure
+	case is.short && !slices.ContainsFunc(pods, unready):
+		// Neither a StatefulSet nor a DaemonSet says in its status that pods are
+		// refused, and both are short for a moment between two pods: so the clock
+		// stands, and no more is made of it.
+		found.Stopped = true
+		found.Message += "; it has fewer pods than it wants, and those are ready: where that lasts, its events say what refuses the others, such as a quota"
+	}
+}
+
+func unready(pod corev1.Pod) bool {
+	return !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 // hopeless are reasons of waiting containers that waiting does not help.
@@ -70,16 +105,15 @@ var hopeless = []string{
 	"CreateContainerConfigError", "CreateContainerError", "RunContainerError",
 }
 
-// failedPod names a pod of the new images that does not come up.
-func failedPod(pods []corev1.Pod, wanted []string) string {
+// failedPod names a pod that does not come up, and that waiting does not help.
+func failedPod(pods []corev1.Pod) string {
 	for _, pod := range pods {
-		if !pod.DeletionTimestamp.IsZero() || !carries(pod.Spec, wanted) {
-			continue
-		}
 		for _, container := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-			if waiting := container.State.Waiting; waiting != nil && slices.Contains(hopeless, waiting.Reason) {
-				return fmt.Sprintf("pod %s, container %s: %s: %s%s", pod.Name, container.Name, waiting.Reason, status.OneLine(waiting.Message, maxDetail), lastExit(container))
+			waiting := container.State.Waiting
+			if waiting == nil || !slices.Contains(hopeless, waiting.Reason) || workload.SourceAway(waiting.Reason, waiting.Message) {
+				continue
 			}
+			return fmt.Sprintf("pod %s, container %s: %s: %s%s", pod.Name, container.Name, waiting.Reason, status.OneLine(waiting.Message, maxDetail), lastExit(container))
 		}
 	}
 	return ""

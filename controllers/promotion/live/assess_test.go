@@ -3,6 +3,7 @@ package live
 import (
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -38,6 +39,76 @@ func pod(image, reason string) corev1.Pod {
 			Name: "app", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "why"}},
 			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Error", ExitCode: 2}},
 		}}},
+	}
+}
+
+// pending is a pod that no node takes.
+func pending(image string) corev1.Pod {
+	p := pod(image, "")
+	p.Status = corev1.PodStatus{Conditions: []corev1.PodCondition{{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes are available: 1 Insufficient cpu."}}}
+	return p
+}
+
+// TestHeldUp wants nothing held against images whose pods cannot come up for what
+// is not their fault, however late their own controller finds them, and a crash
+// beside that to count.
+func TestHeldUp(t *testing.T) {
+	late := func(d *appsv1.Deployment) {
+		d.Status.UpdatedReplicas, d.Status.AvailableReplicas = 1, 2
+		d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Reason: "ProgressDeadlineExceeded", Message: "timed out"}}
+	}
+	refused := func(d *appsv1.Deployment) {
+		late(d)
+		d.Status.Conditions = append(d.Status.Conditions, appsv1.DeploymentCondition{
+			Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: "exceeded quota: small"})
+	}
+	away := pod(wanted.Images[0], "ImagePullBackOff")
+	away.Status.ContainerStatuses[0].State.Waiting.Message = "503 Service Unavailable"
+	gone := pending(wanted.Images[0])
+	gone.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
+	image := wanted.Images[0]
+	for _, c := range []struct {
+		name  string
+		is    state
+		pods  []corev1.Pod
+		state promotion.WorkloadState
+		held  string
+		says  string
+	}{
+		{"no node has room", deployment(image, late), []corev1.Pod{pending(image)}, promotion.WorkloadRolling, "NoRoom", "Insufficient cpu"},
+		{"a quota", deployment(image, refused), nil, promotion.WorkloadRolling, "PodsRefused", "exceeded quota: small"},
+		{"the registry is away", deployment(image, late), []corev1.Pod{away}, promotion.WorkloadRolling, "ImageSourceAway", "503"},
+		{"a crash beside it", deployment(image, late), []corev1.Pod{pending(image), pod(image, "CrashLoopBackOff")}, promotion.WorkloadFailed, "", "CrashLoopBackOff"},
+		{"an old pod has no room", deployment(image, late), []corev1.Pod{pending("registry.test/app:v1")}, promotion.WorkloadFailed, "", "timed out"},
+		{"one on its way out has none", deployment(image, late), []corev1.Pod{gone}, promotion.WorkloadFailed, "", "timed out"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := assess(wanted, c.is, c.pods)
+			if got.State != c.state || got.Held != c.held || got.Stopped != (c.held != "") || !strings.Contains(got.Message, c.says) {
+				t.Errorf("%s, held %q, stopped %t: %q; want %s, %q, %q", got.State, got.Held, got.Stopped, got.Message, c.state, c.held, c.says)
+			}
+		})
+	}
+}
+
+// TestPodsThatAreNotMade wants the clock to stand for kinds whose controllers do
+// not say in their status that pods are refused.
+func TestPodsThatAreNotMade(t *testing.T) {
+	three := int32(3)
+	set := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: &three, Template: corev1.PodTemplateSpec{Spec: podSpec(wanted.Images[0])}}}
+	set.Status = appsv1.StatefulSetStatus{Replicas: 2, UpdatedReplicas: 2, ReadyReplicas: 2}
+	daemons := &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: podSpec(wanted.Images[0])}}}
+	daemons.Status = appsv1.DaemonSetStatus{DesiredNumberScheduled: 3, CurrentNumberScheduled: 2, UpdatedNumberScheduled: 2, NumberAvailable: 2}
+	up := corev1.Pod{Spec: podSpec(wanted.Images[0]), Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}}
+	down := corev1.Pod{Spec: podSpec(wanted.Images[0])}
+	for name, is := range map[string]state{"StatefulSet": ofStatefulSet(set), "DaemonSet": ofDaemonSet(daemons)} {
+		if got := assess(wanted, is, []corev1.Pod{up, up}); got.State != promotion.WorkloadRolling || !got.Stopped {
+			t.Errorf("%s without its third pod: %s, stopped %t: %s", name, got.State, got.Stopped, got.Message)
+		}
+		if got := assess(wanted, is, []corev1.Pod{up, down}); got.State != promotion.WorkloadRolling || got.Stopped {
+			t.Errorf("%s that waits for its second pod: %s, stopped %t: %s", name, got.State, got.Stopped, got.Message)
+		}
 	}
 }
 
@@ -120,7 +191,7 @@ func TestMessagesAreBrief(t *testing.T) {
 	}
 	talkative := pod(wanted.Images[0], "ImagePullBackOff")
 	talkative.Status.ContainerStatuses[0].State.Waiting.Message = strings.Repeat("failed to pull\n", 100)
-	if got := failedPod([]corev1.Pod{talkative}, wanted.Images); len(got) > 2*maxDetail || strings.Contains(got, "\n") {
+	if got := failedPod([]corev1.Pod{talkative}); len(got) > 2*maxDetail || strings.Contains(got, "\n") {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
 }

@@ -6,6 +6,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/serin-gitops/serin/controllers/internal/obstacles"
+	"github.com/serin-gitops/serin/environments/rollout"
 )
 
 // state is a workload as the cluster has it.
@@ -19,6 +22,11 @@ type state struct {
 	progress string
 	// failure that the workload's own controller reports.
 	failure string
+	// refused is what keeps its controller from making pods, by its own words;
+	// short says that there are fewer pods than wanted, and whose controller
+	// tells no reason in its status.
+	refused rollout.Obstacle
+	short   bool
 }
 
 func ofDeployment(d *appsv1.Deployment) state {
@@ -27,6 +35,7 @@ func ofDeployment(d *appsv1.Deployment) state {
 	is.settled = status.ObservedGeneration >= d.Generation && status.UpdatedReplicas == want &&
 		status.AvailableReplicas == want && status.Replicas == want
 	is.progress = fmt.Sprintf("%d of %d pods updated, %d available", status.UpdatedReplicas, want, status.AvailableReplicas)
+	is.refused = obstacles.Refused(d)
 	for _, condition := range status.Conditions {
 		if condition.Type == appsv1.DeploymentProgressing && condition.Reason == "ProgressDeadlineExceeded" && status.ObservedGeneration >= d.Generation {
 			is.failure = "ProgressDeadlineExceeded: " + condition.Message
@@ -44,6 +53,7 @@ func ofStatefulSet(s *appsv1.StatefulSet) state {
 	is.settled = status.ObservedGeneration >= s.Generation && status.UpdatedReplicas == want && status.ReadyReplicas == want &&
 		(want == 0 || status.CurrentRevision == status.UpdateRevision)
 	is.progress = fmt.Sprintf("%d of %d pods updated, %d ready", status.UpdatedReplicas, want, status.ReadyReplicas)
+	is.short = status.Replicas < want
 	return is
 }
 
@@ -52,6 +62,7 @@ func ofDaemonSet(d *appsv1.DaemonSet) state {
 	is := state{found: true, template: d.Spec.Template, selector: d.Spec.Selector}
 	is.settled = status.ObservedGeneration >= d.Generation && status.UpdatedNumberScheduled == want && status.NumberAvailable == want
 	is.progress = fmt.Sprintf("%d of %d pods updated, %d available", status.UpdatedNumberScheduled, want, status.NumberAvailable)
+	is.short = status.CurrentNumberScheduled < want
 	return is
 }
 
