@@ -33,6 +33,8 @@ const (
 	patience = 15 * time.Second
 	// maxBody bounds what is read of one answer.
 	maxBody = 1 << 20
+	// maxHeader bounds what is read of an answer's headers, in bytes.
+	maxHeader = 64 << 10
 	// parallel bounds the requests of one look that run at once.
 	parallel = 32
 )
@@ -77,6 +79,7 @@ func New() (*Prober, error) {
 			DialContext:         (&net.Dialer{Timeout: DefaultTimeout}).DialContext,
 			MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second,
 			TLSHandshakeTimeout: DefaultTimeout, ForceAttemptHTTP2: true,
+			MaxResponseHeaderBytes: maxHeader,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -74,6 +74,9 @@ func TestHTTP(t *testing.T) {
 		{"body is not json", body(200, `oops secret`), `json.ok`, false, "not JSON"},
 		{"missing field", body(200, `{}`), `json.ok`, false, "no such key"},
 		{"too large", body(200, strings.Repeat("x", 2<<20)), "", false, "1 MiB"},
+		{"large headers", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Large", strings.Repeat("x", 100<<10))
+		}), "", false, "65536 bytes"},
 		{"costly", body(200, manyNumbers), `json.all(a, json.all(b, a + b >= 0))`, false, "the limit"},
 		{"key out of the body", body(200, `"secret"`), `{"a": 1}[json] == 1`, false, "no such key: guard"},
 		{"pattern out of the body", body(200, `"secret"`), `"a".matches("(" + json)`, false, "regular expression"},

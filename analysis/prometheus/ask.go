@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
@@ -17,16 +16,12 @@ import (
 	"github.com/serin-gitops/serin/analysis"
 )
 
-const (
-	cacheEntries = 1024
-	cacheFor     = 30 * time.Second
-)
-
 // ask evaluates a query at an instant, once for all who ask at the same time
 // and for a short time after.
 func (c *Client) ask(ctx context.Context, query string, at time.Time) (model.Value, error) {
 	key := query + "@" + at.UTC().Format(time.RFC3339Nano)
-	if value, ok := c.windows.get(key); ok {
+	asked := question{client: c, query: query, at: at.UnixNano()}
+	if value, ok := c.answers.get(asked); ok {
 		return value, nil
 	}
 	flight := c.flights.DoChan(key, func() (any, error) {
@@ -35,7 +30,7 @@ func (c *Client) ask(ctx context.Context, query string, at time.Time) (model.Val
 		defer cancel()
 		value, err := c.query(shared, query, at)
 		if err == nil && !empty(value) {
-			c.windows.put(key, value)
+			c.answers.put(asked, value)
 		}
 		return value, err
 	})
@@ -57,10 +52,12 @@ func (c *Client) query(ctx context.Context, query string, at time.Time) (model.V
 		return nil, c.outage(fmt.Errorf("the budget of %g queries a second is spent; raise --prometheus-queries, or look less often: %w", float64(c.budget.Limit()), err))
 	}
 	waited := time.Since(began)
+	ctx, giveBack := withShare(ctx, c.reading)
+	defer giveBack()
 	value, warnings, _, err := c.api.Query(ctx, query, at)
 	c.asked(waited, err == nil)
 	if err != nil {
-		return nil, c.classify(err)
+		return nil, c.classify(err, query)
 	}
 	if warnings = slices.DeleteFunc(warnings, isInfo); len(warnings) > 0 {
 		return nil, &analysis.Absence{Kind: analysis.Partial, Message: c.clean(short(strings.Join(warnings, "; ")))}
@@ -90,8 +87,13 @@ func storeAway(message string) bool {
 }
 
 // classify tells a wrong question from a source that cannot answer.
-// VictoriaMetrics gives the status code as the error's type.
-func (c *Client) classify(err error) error {
+// VictoriaMetrics gives the status code as the error's type. Of an answer that is
+// too large only a part was read, which is not counted.
+func (c *Client) classify(err error, query string) error {
+	var large *excess
+	if errors.As(err, &large) {
+		return &analysis.Absence{Kind: analysis.Partial, Message: c.clean(fmt.Sprintf("prometheus %s: %v: %s", c.where, large, short(query)))}
+	}
 	var answer *promv1.Error
 	if !errors.As(err, &answer) {
 		return c.outage(err)
@@ -154,42 +156,4 @@ func short(s string) string {
 		return strings.ToValidUTF8(s[:longest], "") + "..."
 	}
 	return s
-}
-
-// cache remembers answers about past instants. They do not change, so it
-// matters only how many there are; an expired or an arbitrary old one makes room.
-type cache struct {
-	mu      sync.Mutex
-	entries map[string]entry
-	order   []string
-}
-
-type entry struct {
-	value model.Value
-	until time.Time
-}
-
-func newCache() *cache { return &cache{entries: map[string]entry{}} }
-
-func (c *cache) get(key string) (model.Value, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.entries[key]
-	if !ok || time.Now().After(e.until) {
-		return nil, false
-	}
-	return e.value, true
-}
-
-func (c *cache) put(key string, value model.Value) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.entries[key]; !ok {
-		c.order = append(c.order, key)
-	}
-	c.entries[key] = entry{value: value, until: time.Now().Add(cacheFor)}
-	for len(c.order) > 0 && (len(c.order) > cacheEntries || time.Now().After(c.entries[c.order[0]].until)) {
-		delete(c.entries, c.order[0])
-		c.order = c.order[1:]
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/api"
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
@@ -76,7 +77,9 @@ type Client struct {
 	budget  *rate.Limiter
 	asked   func(waited time.Duration, answered bool)
 	flights singleflight.Group
-	windows *cache
+	// answers are those of late; reading is what all may read at once.
+	answers *cache
+	reading *semaphore.Weighted
 	// release closes the connections that are not in use.
 	release func()
 }
@@ -110,7 +113,7 @@ func New(o Options) (*Client, error) {
 		api:   promv1.NewAPI(c), where: u.Redacted(), secrets: o.secrets(), timeout: o.timeout(),
 		release: httpClient.CloseIdleConnections,
 		budget:  rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond))),
-		windows: newCache(),
+		answers: newCache(), reading: semaphore.NewWeighted(maxReading),
 	}, nil
 }
 

@@ -39,6 +39,7 @@ func newHTTPClient(o Options) (*http.Client, error) {
 			return nil, err
 		}
 	}
+	inner.Transport = &limited{next: inner.Transport, longest: maxAnswer}
 	return retrying(inner), nil
 }
 
@@ -96,7 +97,7 @@ func (o Options) authorised(next http.RoundTripper) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, err
 	}
-	inner.Timeout = o.timeout()
+	inner.Timeout, inner.Transport = o.timeout(), &limited{next: inner.Transport, longest: maxToken}
 	where, err := url.Parse(o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("prometheus url %q cannot be parsed", redactURL(o.URL))

@@ -6,13 +6,18 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
-// Pool shares one Client, and so one budget and one cache, among all who use a
-// source with the same options. The zero Pool is ready to use.
+// Pool shares one Client, and so one budget, among all who use a source with the
+// same options, and one amount of memory among all clients: for what they
+// remember, and for what they read at once. The zero Pool is ready to use.
 type Pool struct {
 	mu      sync.Mutex
 	clients map[[sha256.Size]byte]*pooled
+	answers *cache
+	reading *semaphore.Weighted
 }
 
 // pooled is a client and when it was asked for last.
@@ -50,7 +55,9 @@ func (p *Pool) Get(o Options) (*Client, error) {
 	}
 	if p.clients == nil {
 		p.clients = map[[sha256.Size]byte]*pooled{}
+		p.answers, p.reading = c.answers, c.reading
 	}
+	c.answers, c.reading = p.answers, p.reading
 	if len(p.clients) >= maxClients {
 		p.evict()
 	}
