@@ -92,7 +92,7 @@ func collectRegistry(server *registry.Registry) *collector {
 func measureRegistry(server *registry.Registry) error {
 	for _, gauge := range []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "serin_embedded_registry_bytes", Help: "Bytes of blobs and unfinished uploads in the embedded registry.",
+			Name: "serin_embedded_registry_bytes", Help: "Bytes of blobs, manifests and unfinished uploads in the embedded registry.",
 		}, func() float64 { return float64(server.Usage().Bytes) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "serin_embedded_registry_limit_bytes", Help: "Bytes from which on the embedded registry takes no more.",

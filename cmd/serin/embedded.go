@@ -60,7 +60,7 @@ type embeddedRegistry struct {
 	// Users names a YAML file such as that of git: who may push. Everybody who
 	// reaches the registry may pull, as nodes do.
 	Users string `json:"users"`
-	// MaxBytes bounds all blobs together; 4 GiB where it is not given.
+	// MaxBytes bounds all blobs and manifests together; 4 GiB where it is not given.
 	MaxBytes int64 `json:"maxBytes,omitempty"`
 	// KeepUntagged is how long an image is kept that lost its last tag; 30 days
 	// where it is not given.

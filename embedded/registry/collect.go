@@ -30,13 +30,13 @@ const (
 // Collection says what Collect removed.
 type Collection struct {
 	Manifests, Blobs int
-	// Bytes of the blobs.
+	// Bytes of both.
 	Bytes int64
 }
 
 // Usage is what a Registry keeps.
 type Usage struct {
-	// Bytes of blobs, and of uploads that are not finished.
+	// Bytes of blobs and manifests, and of uploads that are not finished.
 	Bytes int64
 	// MaxBytes is the limit of Bytes.
 	MaxBytes int64
@@ -69,10 +69,12 @@ func (r *Registry) Collect(now time.Time) (Collection, error) {
 		if live.manifests[one.key()] {
 			continue
 		}
+		before := sizeOfFile(r.manifests.path(one.repository, one.reference))
 		if err := r.drop(one.repository, one.reference); err != nil {
 			return done, err
 		}
 		done.Manifests++
+		done.Bytes += before
 	}
 	return done, r.sweepBlobs(now.Add(-keepBlob), live.blobs, &done)
 }

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/serin-gitops/serin/embedded/registry"
 )
@@ -68,8 +70,8 @@ func TestUntaggedImagesAreCollected(t *testing.T) {
 	if done.Manifests != 1 || done.Blobs == 0 || done.Bytes == 0 {
 		t.Errorf("after 11 days %+v was removed, want one manifest and its blobs", done)
 	}
-	if got, want := r.Usage().Bytes, bytesIn(t, filepath.Join(dir, "blobs")); got != want || got != before-done.Bytes {
-		t.Errorf("%d bytes are used, and the blobs have %d", got, want)
+	if got, want := r.Usage().Bytes, bytesIn(t, dir); got != want || got != before-done.Bytes {
+		t.Errorf("%d bytes are used, and the files have %d", got, want)
 	}
 	for range 2 {
 		if _, err := remote.Head(repo.Digest(old.String())); err == nil {
@@ -208,7 +210,7 @@ func TestTheRegistryIsBounded(t *testing.T) {
 	}
 	// Uploads that the refused client gave up may be on their way out still.
 	for end := time.Now().Add(time.Minute); ; runtime.Gosched() {
-		got, want := r.Usage().Bytes, bytesIn(t, filepath.Join(dir, "blobs"))+bytesIn(t, filepath.Join(dir, "uploads"))
+		got, want := r.Usage().Bytes, bytesIn(t, dir)
 		if got > 20000 {
 			t.Fatalf("%d bytes are used, over the limit", got)
 		}
@@ -216,8 +218,56 @@ func TestTheRegistryIsBounded(t *testing.T) {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%d bytes are used, and blobs and uploads have %d", got, want)
+			t.Fatalf("%d bytes are used, and the files have %d", got, want)
 		}
+	}
+}
+
+// Manifests count too: without any blob they fill the registry to its limit and
+// not beyond, are counted again after a restart, and make room when they go.
+func TestManifestsAreCounted(t *testing.T) {
+	const limit = 10000
+	dir := t.TempDir()
+	r, server := serve(t, registry.Options{Dir: dir, MaxBytes: limit})
+	put := func(tag, note string) (answer, string) {
+		content := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"%s","manifests":[],"annotations":{"note":"%s"}}`, types.OCIImageIndex, note)
+		return send(t, http.MethodPut, server.URL+"/v2/acme/web/manifests/"+tag, content, "Content-Type", string(types.OCIImageIndex))
+	}
+	kept := 0
+	for ; ; kept++ {
+		resp, body := put(fmt.Sprintf("v%d", kept), fmt.Sprintf("build %d", kept))
+		if resp.StatusCode != http.StatusCreated {
+			if resp.StatusCode != http.StatusInsufficientStorage || !strings.Contains(body, "registry.maxBytes") {
+				t.Errorf("refused with %s: %s", resp.Status, body)
+			}
+			break
+		}
+		if kept > limit {
+			t.Fatal("more is kept than the limit")
+		}
+	}
+	if kept == 0 {
+		t.Fatal("nothing is kept")
+	}
+	// What is there already takes no room.
+	if resp, body := put("v0", "build 0"); resp.StatusCode != http.StatusCreated {
+		t.Errorf("the same again: %s: %s", resp.Status, body)
+	}
+	for range 2 {
+		if got, want := r.Usage().Bytes, bytesIn(t, dir); got != want || got > limit || got == 0 {
+			t.Errorf("%d bytes are used, and the files have %d", got, want)
+		}
+		server.Close()
+		r, server = serve(t, registry.Options{Dir: dir, MaxBytes: limit})
+	}
+	if resp, body := send(t, http.MethodDelete, server.URL+"/v2/acme/web/manifests/v0", ""); resp.StatusCode != http.StatusAccepted {
+		t.Fatalf("delete: %s: %s", resp.Status, body)
+	}
+	if done := collect(t, r, 60*day); done.Manifests != 1 || done.Bytes == 0 {
+		t.Errorf("%+v was removed, want the manifest without a tag", done)
+	}
+	if resp, body := put("new", "x"); resp.StatusCode != http.StatusCreated {
+		t.Errorf("with room again: %s: %s", resp.Status, body)
 	}
 }
 

@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -59,6 +60,10 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, where p
 		return
 	}
 	answer, err := r.keep(put, where, digest, m)
+	if errors.Is(err, errFull) {
+		refuse(w, http.StatusInsufficientStorage, "DENIED", r.full())
+		return
+	}
 	if err != nil {
 		refuse(w, http.StatusInternalServerError, "UNKNOWN", "the manifest could not be kept: "+err.Error())
 		return
@@ -70,10 +75,27 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, where p
 	forward(w, answer)
 }
 
-// keep writes memory and disk as one.
+// full says what to do about a registry that is full.
+func (r *Registry) full() string {
+	return fmt.Sprintf("%v: it holds %d of %d bytes; delete tags that nothing needs, or raise registry.maxBytes", errFull, r.used.Load(), r.options.MaxBytes)
+}
+
+// keep writes memory and disk as one, where there is room. Errors: errFull.
 func (r *Registry) keep(put *http.Request, where place, digest string, m stored) (*recorder, error) {
 	r.writing.Lock()
 	defer r.writing.Unlock()
+	references := []string{digest}
+	if where.name != digest {
+		references = append(references, where.name)
+	}
+	growth, err := r.manifests.growth(where.repository, m, references...)
+	if err != nil {
+		return nil, err
+	}
+	// A tag that moves in a full registry takes no more room than before.
+	if growth > 0 && r.used.Load()+growth > r.options.MaxBytes {
+		return nil, errFull
+	}
 	answer := replay(r.inner, put)
 	if answer.code != http.StatusCreated {
 		return answer, nil

@@ -35,8 +35,8 @@ type Options struct {
 	AnonymousRead bool
 	// MaxUpload is the largest blob taken, in bytes; 0 is DefaultMaxUpload.
 	MaxUpload int64
-	// MaxBytes bounds all blobs together, in bytes, with those on their way; 0
-	// is DefaultMaxBytes.
+	// MaxBytes bounds all blobs, with those on their way, and all manifests
+	// together, in bytes; 0 is DefaultMaxBytes.
 	MaxBytes int64
 	// KeepUntagged is how long Collect keeps a manifest that lost its last tag;
 	// 0 is DefaultKeepUntagged.
@@ -69,7 +69,7 @@ type Registry struct {
 	// collecting is held by Collect, and shared by whatever counts on blobs
 	// that no manifest names yet.
 	collecting sync.RWMutex
-	// used is the bytes of blobs and uploads.
+	// used is the bytes of blobs, uploads and manifests.
 	used atomic.Int64
 }
 
@@ -85,11 +85,11 @@ func Open(options Options) (*Registry, error) {
 		options.KeepUntagged = DefaultKeepUntagged
 	}
 	r := &Registry{
-		options:   options,
-		blobs:     filepath.Join(options.Dir, "blobs"),
-		manifests: manifestStore{dir: filepath.Join(options.Dir, "manifests")},
-		notifier:  newNotifier(options.Endpoints),
+		options:  options,
+		blobs:    filepath.Join(options.Dir, "blobs"),
+		notifier: newNotifier(options.Endpoints),
 	}
+	r.manifests = manifestStore{dir: filepath.Join(options.Dir, "manifests"), used: &r.used}
 	// What an unclean end left of uploads is of no use: their clients are gone.
 	uploading := filepath.Join(options.Dir, "uploads")
 	if err := os.RemoveAll(uploading); err != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -26,6 +27,8 @@ type stored struct {
 // escaped to be one name.
 type manifestStore struct {
 	dir string
+	// used is the bytes of blobs, uploads and manifests together.
+	used *atomic.Int64
 }
 
 func (s manifestStore) path(repository, reference string) string {
@@ -71,7 +74,35 @@ func (s manifestStore) put(repository, reference string, m stored) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return fmt.Errorf("make the folder of %s: %w", repository, err)
 	}
-	return writeWhole(path, content)
+	before := sizeOfFile(path)
+	if err := writeWhole(path, content); err != nil {
+		return err
+	}
+	s.used.Add(int64(len(content)) - before)
+	return nil
+}
+
+// growth is how many bytes more are used once a manifest is put under its
+// references.
+func (s manifestStore) growth(repository string, m stored, references ...string) (int64, error) {
+	content, err := json.Marshal(m)
+	if err != nil {
+		return 0, fmt.Errorf("encode a manifest of %s: %w", repository, err)
+	}
+	var total int64
+	for _, reference := range references {
+		total += int64(len(content)) - sizeOfFile(s.path(repository, reference))
+	}
+	return total, nil
+}
+
+// sizeOfFile is 0 where there is none.
+func sizeOfFile(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 func writeWhole(path string, content []byte) (err error) {
@@ -94,9 +125,14 @@ func writeWhole(path string, content []byte) (err error) {
 }
 
 func (s manifestStore) remove(repository, reference string) error {
-	err := os.Remove(s.path(repository, reference))
+	path := s.path(repository, reference)
+	before := sizeOfFile(path)
+	err := os.Remove(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
+	}
+	if err == nil {
+		s.used.Add(-before)
 	}
 	return err
 }
@@ -108,6 +144,7 @@ func (s manifestStore) load(into http.Handler) error {
 		return fmt.Errorf("registry: look for manifests: %w", err)
 	}
 	waiting := make([]*http.Request, 0, len(files))
+	var total int64
 	for _, path := range files {
 		if strings.HasPrefix(filepath.Base(path), draft) {
 			if err := os.Remove(path); err != nil {
@@ -120,7 +157,9 @@ func (s manifestStore) load(into http.Handler) error {
 			return fmt.Errorf("registry: manifest %s: %w; remove the file to go on without it", path, err)
 		}
 		waiting = append(waiting, put)
+		total += sizeOfFile(path)
 	}
+	s.used.Add(total)
 	for len(waiting) > 0 {
 		refused := slices.DeleteFunc(slices.Clone(waiting), func(put *http.Request) bool {
 			return replay(into, put).code == http.StatusCreated

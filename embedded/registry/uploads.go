@@ -53,7 +53,7 @@ func newUploads(dir string, r *Registry) *uploads {
 // errTooLarge: the blob is over the limit.
 var errTooLarge = errors.New("the blob is larger than this registry takes")
 
-// errFull: all blobs together are over the limit.
+// errFull: all that is kept is over the limit.
 var errFull = errors.New("the registry is full")
 
 // serve implements the distribution specification's "Pushing Blobs".
@@ -188,8 +188,7 @@ func (u *uploads) add(w http.ResponseWriter, req *http.Request, one *upload) boo
 		return true
 	case errors.Is(err, errFull):
 		w.Header().Set("Connection", "close")
-		refuse(w, http.StatusInsufficientStorage, "DENIED", fmt.Sprintf("%v: it holds %d of %d bytes; delete tags that nothing needs, "+
-			"or raise registry.maxBytes", errFull, u.r.used.Load(), u.r.options.MaxBytes))
+		refuse(w, http.StatusInsufficientStorage, "DENIED", u.r.full())
 	case errors.Is(err, errTooLarge):
 		w.Header().Set("Connection", "close")
 		refuse(w, http.StatusRequestEntityTooLarge, "SIZE_INVALID", fmt.Sprintf("%v: %d bytes", errTooLarge, u.limit))
