@@ -18,6 +18,8 @@ const (
 	// server needs no more, collectAgain that after one that gave way.
 	collectEvery = time.Hour
 	collectAgain = time.Minute
+	// collectLimit bounds one collection.
+	collectLimit = 10 * time.Minute
 )
 
 var collections = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -85,6 +87,23 @@ func collectRegistry(server *registry.Registry) *collector {
 			return nil, err
 		}
 		return []any{"manifests", done.Manifests, "blobs", done.Blobs, "bytes", done.Bytes}, nil
+	}}
+}
+
+// collectGit is the embedded Git server's collector. A collection that takes too
+// long is given up and begun again the next time.
+func collectGit(server *gitserver.Server) *collector {
+	return &collector{server: "git", collect: func(ctx context.Context, now time.Time) ([]any, error) {
+		limited, cancel := context.WithTimeout(ctx, collectLimit)
+		defer cancel()
+		done, err := server.Collect(limited, now)
+		if errors.Is(err, gitserver.ErrBusy) {
+			return nil, errBusy
+		}
+		if err != nil || done == (gitserver.Collection{}) {
+			return nil, err
+		}
+		return []any{"objects", done.Objects, "packs", done.Packs, "bytes", done.Bytes}, nil
 	}}
 }
 

@@ -48,6 +48,9 @@ type embeddedGit struct {
 	Repositories []string `json:"repositories,omitempty"`
 	// MaxRepositoryBytes bounds each repository; 1 GiB where it is not given.
 	MaxRepositoryBytes int64 `json:"maxRepositoryBytes,omitempty"`
+	// KeepUnreachable is how long an object is kept that no branch or tag reaches;
+	// 14 days where it is not given.
+	KeepUnreachable metav1.Duration `json:"keepUnreachable,omitzero"`
 	// Protected are patterns of branches that only users with pushProtected
 	// may move.
 	Protected []string `json:"protected,omitempty"`
@@ -137,8 +140,8 @@ func embed(mgr manager.Manager, config *embeddedConfig, repositories overlays.Re
 	}
 	server, err := gitserver.New(gitserver.Options{
 		Dir: config.Git.Directory, BaseURL: config.Git.URL, Users: entering, Protected: config.Git.Protected, NoCreateOnPush: true,
-		MaxRepositoryBytes: config.Git.MaxRepositoryBytes,
-		OnPush:             func(push gitserver.Push) { h.gitPush(push.URL, push.Branch()) },
+		MaxRepositoryBytes: config.Git.MaxRepositoryBytes, KeepUnreachable: config.Git.KeepUnreachable.Duration,
+		OnPush: func(push gitserver.Push) { h.gitPush(push.URL, push.Branch()) },
 	})
 	if err != nil {
 		return err
@@ -148,7 +151,7 @@ func embed(mgr manager.Manager, config *embeddedConfig, repositories overlays.Re
 			return err
 		}
 	}
-	if err := metrics.Registry.Register(gitUsage{server}); err != nil {
+	if err := errors.Join(metrics.Registry.Register(gitUsage{server}), mgr.Add(collectGit(server))); err != nil {
 		return err
 	}
 	return mgr.Add(&httpServer{name: "git", address: config.Git.Address, handler: pace.Handler(server, pace.Limits{}), close: server.Close})

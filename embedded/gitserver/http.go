@@ -92,6 +92,7 @@ func (s *Server) serve(w *answer, r *http.Request, call request) {
 		}
 		return
 	}
+	defer s.use(call.name)()
 	limit := int64(maxNegotiation)
 	if call.service == transport.ReceivePackServiceName {
 		limit = s.options.MaxPushBytes

@@ -77,6 +77,9 @@ type Options struct {
 	// MaxRepositoryBytes bounds what a repository takes on disk: a push into one
 	// that is larger is refused. Zero means DefaultMaxRepositoryBytes.
 	MaxRepositoryBytes int64
+	// KeepUnreachable is how long Collect keeps an object that no branch or tag
+	// reaches; zero means DefaultKeepUnreachable.
+	KeepUnreachable time.Duration
 	// RewritePrefixes begin the branches whose history may be rewritten; nil
 	// means DefaultProposalPrefix alone.
 	RewritePrefixes []string
@@ -108,6 +111,7 @@ type Server struct {
 	locks     map[string]*sync.Mutex
 	protected []string
 	sizes     map[string]size
+	inUse     map[string]*sync.RWMutex
 }
 
 // ErrName says that what a repository was called by is not a name.
@@ -134,6 +138,9 @@ func New(options Options) (*Server, error) {
 	if options.MaxRepositoryBytes <= 0 {
 		options.MaxRepositoryBytes = DefaultMaxRepositoryBytes
 	}
+	if options.KeepUnreachable <= 0 {
+		options.KeepUnreachable = DefaultKeepUnreachable
+	}
 	if options.RewritePrefixes == nil {
 		options.RewritePrefixes = []string{DefaultProposalPrefix}
 	}
@@ -154,6 +161,7 @@ func New(options Options) (*Server, error) {
 
 		protected: slices.Clone(options.Protected),
 		sizes:     map[string]size{},
+		inUse:     map[string]*sync.RWMutex{},
 	}
 	if err := s.measureAll(time.Now()); err != nil {
 		return nil, fmt.Errorf("git server: measure directory %s: %w", options.Dir, err)
