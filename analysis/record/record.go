@@ -4,6 +4,7 @@ package record
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -28,12 +29,17 @@ const (
 )
 
 // Record keeps every observation of a trial, as it was judged, in compact
-// lines of JSON: enough to draw the trial and to judge it again bit for bit.
-// When it is full it takes no more and says so. A copy is not to be added to:
-// it shares what was packed.
+// lines of JSON: enough to draw the trial and to judge it again bit for bit. When
+// it is half full it notes the judge's state; when it is full, what is before that
+// note goes, and the record begins with it: so it always holds the newest looks,
+// and leads from the state before them to the state after them. A copy is not to
+// be added to: it shares what was packed.
 type Record struct {
-	// packed are members of gzip, loose the lines after them.
+	// packed are members of gzip, loose the lines after them; half is where the
+	// note begins in packed, 0 where there is none.
 	packed, loose []byte
+	half          int
+	spec          analysis.Spec
 	full          bool
 	// began and names turn instants and checks into short numbers.
 	began  time.Time
@@ -43,14 +49,15 @@ type Record struct {
 	last []analysis.Observation
 }
 
-// header is the first line of a record.
+// header is the first line of a record, and the note at its half.
 type header struct {
 	Version int            `json:"version"`
 	Spec    analysis.Spec  `json:"spec"`
 	State   analysis.State `json:"state"`
 }
 
-// line is any other line: a look, the begin of a step, or the end of the room.
+// line is any other line: a look, the begin of a step, or, in records of Serins
+// that kept the oldest looks, the end of the room.
 type line struct {
 	// Now is when it was judged, in nanoseconds since the trial began.
 	Now  int64  `json:"t"`
@@ -79,15 +86,20 @@ type seen struct {
 // New begins the record of a trial from the state before its first look
 // (after Learn).
 func New(spec analysis.Spec, state analysis.State) (Record, error) {
+	text, err := headerLine(spec, state)
+	return emptyRecord(spec, state, text), err
+}
+
+func headerLine(spec analysis.Spec, state analysis.State) ([]byte, error) {
 	encoded, err := json.Marshal(header{Version: analysis.StateVersion, Spec: spec, State: state})
 	if err != nil {
-		return Record{}, fmt.Errorf("record the analysis: %w", err)
+		return nil, fmt.Errorf("record the analysis: %w", err)
 	}
-	return emptyRecord(spec, state, append(encoded, '\n')), nil
+	return append(encoded, '\n'), nil
 }
 
 func emptyRecord(spec analysis.Spec, state analysis.State, text []byte) Record {
-	r := Record{loose: text, began: state.Started, checks: spec.Checks, names: map[string]int{}, last: make([]analysis.Observation, len(spec.Checks))}
+	r := Record{spec: spec, loose: text, began: state.Started, checks: spec.Checks, names: map[string]int{}, last: make([]analysis.Observation, len(spec.Checks))}
 	for i, c := range spec.Checks {
 		r.names[c.Name] = i
 	}
@@ -99,12 +111,13 @@ func (r Record) String() string {
 	return base64.StdEncoding.EncodeToString(append(slices.Clone(r.packed), compress(r.loose)...))
 }
 
-// Full is true when looks are missing because there was no more room.
-func (r Record) Full() bool { return r.full }
-
-// Look adds what one call of Judge was given. What Judge takes for
-// missing, such as counts that are not numbers, is recorded as that.
-func (r *Record) Look(observations []analysis.Observation, now time.Time) error {
+// Look adds what one call of Judge was given, beside the state before it. What
+// Judge takes for missing, such as counts that are not numbers, is recorded as
+// that.
+func (r *Record) Look(before analysis.State, observations []analysis.Observation, now time.Time) error {
+	if err := r.makeRoom(before); err != nil {
+		return err
+	}
 	l := line{Now: now.Sub(r.began).Nanoseconds()}
 	last := append([]analysis.Observation(nil), r.last...)
 	for _, o := range observations {
@@ -125,6 +138,36 @@ func (r *Record) Look(observations []analysis.Observation, now time.Time) error 
 	return nil
 }
 
+// makeRoom notes the state once the record is half full, and lets the older half
+// go once it is full.
+func (r *Record) makeRoom(state analysis.State) error {
+	if r.size() > MaxBytes && r.half > 0 {
+		r.packed, r.half = slices.Clone(r.packed[r.half:]), 0
+	}
+	if r.half > 0 || r.size() <= MaxBytes/2 {
+		return nil
+	}
+	note, err := headerLine(r.spec, state)
+	if err != nil {
+		return err
+	}
+	r.flush()
+	r.half, r.loose = len(r.packed), note
+	// What comes after has to be read without what is before.
+	r.last = make([]analysis.Observation, len(r.checks))
+	return nil
+}
+
+// size of the record as it is written, in bytes, at most.
+func (r *Record) size() int { return base64.StdEncoding.EncodedLen(len(r.packed) + len(r.loose)) }
+
+// flush packs the loose lines.
+func (r *Record) flush() {
+	if len(r.loose) > 0 {
+		r.packed, r.loose = append(r.packed, compress(r.loose)...), nil
+	}
+}
+
 // BeginStep adds that a step began.
 func (r *Record) BeginStep(now time.Time) error {
 	return r.add(line{Now: now.Sub(r.began).Nanoseconds(), Step: true})
@@ -138,14 +181,9 @@ func (r *Record) add(l line) error {
 	if err != nil {
 		return fmt.Errorf("record a look: %w", err)
 	}
-	if base64.StdEncoding.EncodedLen(len(r.packed)+len(r.loose)+len(encoded)) > MaxBytes {
-		r.full = true
-		encoded = []byte(`{"t":0,"full":true}`)
-	}
 	r.loose = append(append(r.loose, encoded...), '\n')
 	if len(r.loose) >= chunk {
-		r.packed = append(r.packed, compress(r.loose)...)
-		r.loose = nil
+		r.flush()
 	}
 	return nil
 }
@@ -195,12 +233,25 @@ func Parse(packed string) (Record, error) {
 			r.last[r.names[o.Check]] = o
 		}
 	})
+	if note := strings.LastIndex(text, "\n"+noted); note > 0 {
+		r.load(text[:note+1])
+		r.flush()
+		r.half, text = len(r.packed), text[note+1:]
+	}
+	r.load(text)
+	return r, err
+}
+
+// noted begins a header, and no other line.
+const noted = `{"version":`
+
+// load packs a text but for its end.
+func (r *Record) load(text string) {
 	for len(text) >= chunk {
 		r.packed = append(r.packed, compress([]byte(text[:chunk]))...)
 		text = text[chunk:]
 	}
 	r.loose = []byte(text)
-	return r, err
 }
 
 // Rejudged is the outcome of judging a record again.
@@ -208,8 +259,8 @@ type Rejudged struct {
 	Spec    analysis.Spec
 	State   analysis.State
 	Verdict analysis.Verdict
-	// Full is true when the record had no room for all looks; the verdict is
-	// then that of the looks it holds.
+	// Full is true for a record of a Serin that kept the oldest looks, and had no
+	// room for the newest; the verdict is then that of the looks it holds.
 	Full bool
 }
 
@@ -251,6 +302,11 @@ func replay(text string, begin func(Record, header), each func(line, []analysis.
 	r := emptyRecord(h.Spec, h.State, nil)
 	begin(r, h)
 	for n := 2; lines.Scan(); n++ {
+		if bytes.HasPrefix(lines.Bytes(), []byte(noted)) {
+			// The looks before lead to the state noted there.
+			r.last = make([]analysis.Observation, len(r.checks))
+			continue
+		}
 		var l line
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			return fmt.Errorf("line %d of the record: %w", n, err)

@@ -66,10 +66,10 @@ func TestRejudge(t *testing.T) {
 		var verdict analysis.Verdict
 		for k := range 30 {
 			observations, now := look(rng, k)
-			state, verdict = analysis.Judge(spec(), state, observations, now)
-			if err := rec.Look(observations, now); err != nil {
+			if err := rec.Look(state, observations, now); err != nil {
 				t.Fatal(err)
 			}
+			state, verdict = analysis.Judge(spec(), state, observations, now)
 			if k == 15 {
 				state = analysis.BeginStep(state, now)
 				if err := rec.BeginStep(now); err != nil {
@@ -99,21 +99,46 @@ func text(t *testing.T, v any) string {
 	return string(encoded)
 }
 
+// TestRecordIsBounded records a day of looks, across restarts, far beyond the
+// room there is, and wants the newest kept, and judged again to the same state at
+// any time.
 func TestRecordIsBounded(t *testing.T) {
-	rec, err := record.New(spec(), analysis.NewState(began))
+	state := analysis.NewState(began)
+	rec, err := record.New(spec(), state)
 	if err != nil {
 		t.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	for k := range 60_000 {
+	var verdict analysis.Verdict
+	largest, fewest := 0, 1<<30
+	for k := range 43_200 {
 		observations, now := look(rng, k)
-		if err := rec.Look(observations, now); err != nil {
+		if err := rec.Look(state, observations, now); err != nil {
 			t.Fatal(err)
 		}
+		state, verdict = analysis.Judge(spec(), state, observations, now)
+		if k%4_000 != 3_999 {
+			continue
+		}
+		packed := rec.String()
+		largest = max(largest, len(packed))
+		again, err := record.Rejudge(packed)
+		if err != nil || again.Full {
+			t.Fatalf("look %d: full %v, %v", k, again.Full, err)
+		}
+		if diff := cmp.Diff([]string{text(t, state), text(t, verdict)}, []string{text(t, again.State), text(t, again.Verdict)}); diff != "" {
+			t.Fatalf("look %d: rejudged otherwise (-judged +rejudged):\n%s", k, diff)
+		}
+		if rec, err = record.Parse(packed); err != nil {
+			t.Fatal(err)
+		}
+		fewest = min(fewest, strings.Count(unpacked(t, rec), "\n"))
 	}
-	again, err := record.Rejudge(rec.String())
-	if err != nil || !rec.Full() || !again.Full || len(rec.String()) > record.MaxBytes+100 {
-		t.Errorf("60,000 looks: %d bytes, full %v, rejudged full %v, %v", len(rec.String()), rec.Full(), again.Full, err)
+	if first, _, _ := strings.Cut(unpacked(t, rec), "\n"); !strings.Contains(first, `"through"`) {
+		t.Error("the record still begins with the trial: the oldest looks are to go")
+	}
+	if largest > record.MaxBytes+1<<10 || largest < record.MaxBytes/2 || fewest < 1000 {
+		t.Errorf("records of up to %d bytes and at least %d looks", largest, fewest)
 	}
 }
 
@@ -127,10 +152,10 @@ func TestLongTrial(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for k := range 3600 {
 		observations, now := look(rng, k)
-		state, _ = analysis.Judge(spec(), state, observations, now)
-		if err := rec.Look(observations, now); err != nil {
+		if err := rec.Look(state, observations, now); err != nil {
 			t.Fatal(err)
 		}
+		state, _ = analysis.Judge(spec(), state, observations, now)
 		if k%900 == 899 {
 			if rec, err = record.Parse(rec.String()); err != nil {
 				t.Fatal(err)

@@ -108,7 +108,7 @@ func (a *Analyst) Look(ctx context.Context, trial rollout.Trial) (analysis.Verdi
 		return analysis.Verdict{}, err
 	}
 	observations := a.collect(ctx, record, record.state, trial)
-	if err := record.kept.Look(observations, trial.Now); err != nil {
+	if err := record.kept.Look(record.state, observations, trial.Now); err != nil {
 		return analysis.Verdict{}, err
 	}
 	state, verdict := analysis.Judge(record.spec, record.state, observations, trial.Now)

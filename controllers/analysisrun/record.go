@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -208,17 +209,38 @@ func (a *Analyst) save(ctx context.Context, r *record, v analysis.Verdict, now t
 }
 
 func (a *Analyst) write(ctx context.Context, r *record, v analysis.Verdict, now time.Time) error {
-	next := r.run.DeepCopy()
-	if err := fillIn(&next.Status, r, v); err != nil {
-		return fmt.Errorf("the AnalysisRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	if err := a.Client.Status().Update(ctx, next); err != nil {
+	next, err := a.update(ctx, r, v)
+	if tooLarge(err) {
+		// A trial must not be held for ever because its record does not fit: what it
+		// led to so far is kept, and the record goes on from there.
+		log.FromContext(ctx).Error(err, "the record begins anew", "analysisRun", client.ObjectKeyFromObject(r.run))
+		if r.kept, err = recording.New(r.spec, r.state); err != nil {
+			return err
+		}
+		next, err = a.update(ctx, r, v)
+	}
+	if err != nil {
 		return fmt.Errorf("the AnalysisRun %s/%s: %w", r.run.Namespace, r.run.Name, err)
 	}
 	r.run, r.last, r.saved = next, v, now
 	return nil
+}
+
+// update writes the AnalysisRun's status with what was found.
+func (a *Analyst) update(ctx context.Context, r *record, v analysis.Verdict) (*v1alpha1.AnalysisRun, error) {
+	next := r.run.DeepCopy()
+	if err := fillIn(&next.Status, r, v); err != nil {
+		return nil, err
+	}
+	return next, a.Client.Status().Update(ctx, next)
+}
+
+// tooLarge says whether the API server, or etcd behind it, took an object for too
+// large. etcd's error (rpctypes.ErrRequestTooLarge) reaches clients as text.
+func tooLarge(err error) bool {
+	return apierrors.IsRequestEntityTooLargeError(err) || err != nil && strings.Contains(err.Error(), "request is too large")
 }
 
 // fillIn puts what was found into an AnalysisRun's status.

@@ -1,13 +1,18 @@
 package analysisrun
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 )
@@ -52,6 +57,37 @@ func TestTemplates(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"own /health", "everyone /health"}, got); diff != "" {
 		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+}
+
+// TestTooLarge has the API server refuse a record for its size, and wants the
+// trial to go on with one that begins with what was found so far.
+func TestTooLarge(t *testing.T) {
+	for _, refusal := range []error{
+		apierrors.NewRequestEntityTooLargeError("limit is 3145728"),
+		apierrors.NewInternalError(errors.New("etcdserver: request is too large")),
+	} {
+		analyst, trial := newTrial(t, "127.0.0.1")
+		trial.Canary = nil
+		refused := 0
+		analyst.Client = interceptor.NewClient(analyst.Client.(client.WithWatch), interceptor.Funcs{
+			SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, object client.Object, options ...client.SubResourceUpdateOption) error {
+				if refused++; refused == 1 {
+					return refusal
+				}
+				return c.SubResource(sub).Update(ctx, object, options...)
+			},
+		})
+		if _, err := analyst.Look(t.Context(), trial); err != nil {
+			t.Errorf("%v: %v", refusal, err)
+		}
+		var runs v1alpha1.AnalysisRunList
+		if err := analyst.Client.List(t.Context(), &runs); err != nil || len(runs.Items) != 1 || refused != 2 {
+			t.Fatalf("%d AnalysisRuns after %d attempts, %v", len(runs.Items), refused, err)
+		}
+		if status := runs.Items[0].Status; status.Record == "" || status.State == "" {
+			t.Errorf("%v: record of %d bytes, state of %d", refusal, len(status.Record), len(status.State))
+		}
 	}
 }
 

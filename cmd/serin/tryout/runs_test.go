@@ -43,10 +43,10 @@ func judgedRun(t *testing.T, looks int) *v1alpha1.AnalysisRun {
 			{Check: "errors", Window: w, Stable: &analysis.Counts{Total: 190, Failed: float64(k % 5 / 4)}, Canary: &canary},
 			{Check: "memory", Window: w, Value: &value},
 		}
-		state, verdict = analysis.Judge(spec, state, observations, end)
-		if err := kept.Look(observations, end); err != nil {
+		if err := kept.Look(state, observations, end); err != nil {
 			t.Fatal(err)
 		}
+		state, verdict = analysis.Judge(spec, state, observations, end)
 	}
 	encoded, err := json.Marshal(state)
 	if err != nil {
