@@ -71,7 +71,7 @@ Rollout say when the judge may let it go on. Checks that ask pods are left out.`
 
 // run replays and prints.
 func (b *backtest) run(ctx context.Context, in io.Reader) error {
-	tried, err := b.files.read(in)
+	tried, err := b.files.read(ctx, in)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package tryout
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	yamlv3 "go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	sigsyaml "sigs.k8s.io/yaml"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/serin-gitops/serin/analysis/observe"
 	"github.com/serin-gitops/serin/analysis/simulate"
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/cmd/serin/tryout/schema"
 	"github.com/serin-gitops/serin/controllers/analysisrun"
 	"github.com/serin-gitops/serin/controllers/analysisrun/checks"
 	"github.com/serin-gitops/serin/controllers/rollout"
@@ -49,10 +52,10 @@ type tried struct {
 
 // read gives the Rollout's analysis as the controller would ask it, without
 // the checks that ask pods or gates.
-func (f *analysisFiles) read(in io.Reader) (tried, error) {
+func (f *analysisFiles) read(ctx context.Context, in io.Reader) (tried, error) {
 	var found documents
 	for _, name := range append(slices.Clone(f.rollouts), f.templates...) {
-		if err := found.read(name, in); err != nil {
+		if err := found.read(ctx, name, in); err != nil {
 			return tried{}, fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -143,7 +146,7 @@ func (d *documents) template(ref v1alpha1.TemplateReference) (v1alpha1.AnalysisT
 }
 
 // read adds a file's objects; those of other kinds are passed over.
-func (d *documents) read(name string, in io.Reader) error {
+func (d *documents) read(ctx context.Context, name string, in io.Reader) error {
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
@@ -164,18 +167,19 @@ func (d *documents) read(name string, in io.Reader) error {
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
-		if err := d.add(text); err != nil {
+		if err := d.add(ctx, text); err != nil {
 			return fmt.Errorf("document %d: %w", n, err)
 		}
 	}
 }
 
-func (d *documents) add(text []byte) error {
+func (d *documents) add(ctx context.Context, text []byte) error {
 	var meta struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
+		APIVersion string `yaml:"apiVersion"`
+		Kind       string `yaml:"kind"`
 	}
-	if err := sigsyaml.Unmarshal(text, &meta); err != nil {
+	// What JSON has no word for is told of the field that has it.
+	if err := yamlv3.Unmarshal(text, &meta); err != nil {
 		return err
 	}
 	if meta.APIVersion != v1alpha1.GroupVersion.String() {
@@ -183,14 +187,28 @@ func (d *documents) add(text []byte) error {
 	}
 	switch meta.Kind {
 	case "Rollout":
-		return decode(text, &d.rollouts)
+		return accept(ctx, "rollouts", text, &d.rollouts)
 	case v1alpha1.KindAnalysisTemplate:
-		return decode(text, &d.templates)
+		return accept(ctx, "analysistemplates", text, &d.templates)
 	case v1alpha1.KindClusterAnalysisTemplate:
-		return decode(text, &d.cluster)
+		return accept(ctx, "clusteranalysistemplates", text, &d.cluster)
 	case "AnalysisRun":
 		return decode(text, &d.runs)
 	}
+	return nil
+}
+
+// accept takes an object that an API server would, with its defaults.
+func accept[T any](ctx context.Context, plural string, text []byte, to *[]T) error {
+	kind, err := schema.Load(plural)
+	if err != nil {
+		return err
+	}
+	var object T
+	if err := kind.Decode(ctx, text, &object); err != nil {
+		return err
+	}
+	*to = append(*to, object)
 	return nil
 }
 

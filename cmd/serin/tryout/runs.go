@@ -52,7 +52,7 @@ func runCommand(cluster Cluster, use, short string, act func(*v1alpha1.AnalysisR
 			var run *v1alpha1.AnalysisRun
 			var err error
 			if file != "" {
-				run, err = runOf(file, cmd.InOrStdin())
+				run, err = runOf(cmd.Context(), file, cmd.InOrStdin())
 			} else {
 				run, err = runIn(cmd.Context(), cluster, args[0])
 			}
@@ -67,9 +67,9 @@ func runCommand(cluster Cluster, use, short string, act func(*v1alpha1.AnalysisR
 	return cmd
 }
 
-func runOf(file string, in io.Reader) (*v1alpha1.AnalysisRun, error) {
+func runOf(ctx context.Context, file string, in io.Reader) (*v1alpha1.AnalysisRun, error) {
 	var found documents
-	if err := found.read(file, in); err != nil {
+	if err := found.read(ctx, file, in); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if len(found.runs) != 1 {

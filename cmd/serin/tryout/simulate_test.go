@@ -99,6 +99,7 @@ func TestSimulateRefuses(t *testing.T) {
 		return file
 	}
 	const kind = "apiVersion: serin.dev/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec:\n  workloadRef: {kind: Deployment, name: web}\n"
+	const template = "apiVersion: serin.dev/v1alpha1\nkind: AnalysisTemplate\nmetadata: {name: red}\nspec: {parameters: []}\n"
 	ratio := func(total string) string {
 		return write(kind + "  analysis: {checks: [{name: errors, ratio: {total: '" + total + "', bad: b}}]}\n")
 	}
@@ -111,6 +112,9 @@ func TestSimulateRefuses(t *testing.T) {
 		"no file":         {[]string{"-f", "testdata/gone.yaml"}, "gone.yaml"},
 		"nothing to try":  {[]string{"-f", write(kind)}, "no ratio and no latency check"},
 		"unknown field":   {[]string{"-f", write(kind + "  weights: 3\n")}, "weights"},
+		"bad weight":      {[]string{"-f", write(kind + "  steps: [{weight: 250, duration: 1m}]\n")}, "rollout.yaml: document 1: Rollout default/web: spec.steps[0].weight: Invalid value: 250"},
+		"bad template":    {[]string{"-f", "testdata/rollout.yaml", "--template", write(template)}, "AnalysisTemplate default/red: spec.checks: Required value"},
+		"cluster-wide":    {[]string{"-f", "testdata/rollout.yaml", "--template", write(strings.Replace(template, "kind: ", "kind: Cluster", 1))}, "document 1: ClusterAnalysisTemplate red: spec.checks: Required value"},
 		"bad query":       {[]string{"-f", ratio("a{")}, "check errors: ratio.total"},
 		"bad placeholder": {[]string{"-f", ratio(`a{b="${gone}"}`)}, "no value for gone"},
 		"unknown check":   {[]string{"-f", ratio("a"), "--check", "other"}, `no ratio or latency check "other"; it has errors`},

@@ -6,6 +6,7 @@ package checks
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -230,8 +231,8 @@ func number(field, text string) (float64, error) {
 		return 0, nil
 	}
 	value, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%s %q is no number", field, text)
+	if err != nil || math.IsNaN(value) || math.IsInf(value, 0) {
+		return 0, fmt.Errorf("%s %q is no number: give a decimal number such as 0.5", field, text)
 	}
 	return value, nil
 }

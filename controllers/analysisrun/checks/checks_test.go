@@ -84,6 +84,8 @@ func TestRefused(t *testing.T) {
 		{memory(v1alpha1.ResourceBound{IgnoreBelow: "-1Mi"}), `"-1Mi"; it must be a quantity that is not negative`},
 		{memory(v1alpha1.ResourceBound{Ratio: "0"}), `resources.memory.ratio is "0"; it must be above 0`},
 		{memory(v1alpha1.ResourceBound{Ratio: "${twice}"}), `resources.memory.ratio "${twice}" is no number`},
+		{v1alpha1.Check{Name: "errors", Ratio: &v1alpha1.RatioCheck{Total: "a", Bad: "b", Objective: "NaN"}}, `check errors: objective "NaN" is no number`},
+		{v1alpha1.Check{Name: "queue", Threshold: &v1alpha1.ThresholdCheck{Query: "q", Max: "+Inf"}}, `check queue: max "+Inf" is no number`},
 		{v1alpha1.Check{Name: "health", HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: 80}, Service: true}}, "check health: http.service is true, and only a Rollout with traffic.routeRef"},
 	} {
 		if _, err := checks.Spec(&v1alpha1.Rollout{}, "0.01", []v1alpha1.Check{test.check}); err == nil || !strings.Contains(err.Error(), test.want) {
