@@ -51,29 +51,35 @@ func command() *cobra.Command {
 	return cmd
 }
 
-// run tells the story; the sandbox is taken down after it unless keep is set.
+// run tells the story; the sandbox is taken down after it, or an existing cluster
+// cleared, unless keep is set.
 func run(ctx context.Context, options world.Options, keep bool) (err error) {
 	started := time.Now()
+	end := leave
 	if options.Kubeconfig == "" {
-		fmt.Println("Bringing up a cluster with Serin in it. The first time on a machine this builds Kubernetes: about 10 minutes.")
-		if !keep {
-			defer func() { err = errors.Join(err, takeDown(ctx)) }()
+		// What this machine lacks is told before anything is begun.
+		if err := sandbox.Check(sandbox.Options{Profile: options.Profile}); err != nil {
+			return err
 		}
+		fmt.Println("Bringing up a cluster with Serin in it. The first time on a machine this builds Kubernetes: about 10 minutes.")
+		end = takeDown
 	} else {
 		fmt.Printf("Bringing Serin to the cluster of %s.\n", options.Kubeconfig)
 	}
 	w, err := world.Start(ctx, options)
-	if err != nil {
-		return err
+	if w != nil {
+		defer func() { err = errors.Join(err, w.Close()) }()
 	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	if options.Kubeconfig != "" && !keep {
-		defer func() { err = errors.Join(err, leave(ctx, w)) }()
+	if !keep {
+		defer func() { err = errors.Join(err, end(ctx, w)) }()
+	}
+	if err != nil {
+		return explain(ctx, w, err)
 	}
 	fmt.Printf("The cluster is up after %.0f s. The story takes about 5 minutes:\n\n", time.Since(started).Seconds())
 	figures, err := story.Tell(ctx, w, os.Stdout)
 	if err != nil {
-		return fmt.Errorf("the story did not go the way it should: %w", err)
+		return explain(ctx, w, fmt.Errorf("the story did not go the way it should: %w", err))
 	}
 	if err := figures.Print(os.Stdout); err != nil {
 		return err
@@ -89,6 +95,19 @@ func run(ctx context.Context, options world.Options, keep bool) (err error) {
 	return nil
 }
 
+// explain keeps what the cluster says before it is gone, and adds to the error
+// where that is.
+func explain(ctx context.Context, w *world.World, err error) error {
+	if w == nil || ctx.Err() != nil {
+		return err
+	}
+	path := filepath.Join(w.Builder.Root, "out", "demo-failed.txt")
+	if problem := w.Look(ctx, path); problem != nil {
+		return errors.Join(err, problem)
+	}
+	return fmt.Errorf("%w (Serin's log and the cluster's objects are in %s)", err, path)
+}
+
 // howToEnd says where to look on, and how to end it.
 func howToEnd(w *world.World) string {
 	if w.PrometheusURL == "" {
@@ -98,7 +117,7 @@ func howToEnd(w *world.World) string {
 }
 
 // takeDown ends the sandbox, also after an interrupt.
-func takeDown(ctx context.Context) error {
+func takeDown(ctx context.Context, _ *world.World) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
 	return sandbox.Down(ctx, sandbox.Options{Progress: os.Stdout})
@@ -106,6 +125,9 @@ func takeDown(ctx context.Context) error {
 
 // leave removes from an existing cluster what the demo made in it.
 func leave(ctx context.Context, w *world.World) error {
+	if w == nil {
+		return nil // the cluster was not reached
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
 	defer cancel()
 	fmt.Println("Removing what the demo made in the cluster.")

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/serin-gitops/serin/e2e/progress"
 	"github.com/serin-gitops/serin/e2e/sandbox/internal/builds"
 	"github.com/serin-gitops/serin/e2e/sandbox/internal/configs"
 	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
@@ -96,17 +97,17 @@ func makeFluxDirs(_ context.Context, c *Cluster) error {
 }
 
 // fullSteps are the steps of Up that only profile full has.
-func fullSteps(c *Cluster) []step {
+func fullSteps(c *Cluster) []progress.Part {
 	l := c.layout
-	steps := []step{
-		{"kinds of Gateway API and Flux", func(ctx context.Context) error { return applyKinds(ctx, c) }},
-		{"objects of Traefik and Flux", func(ctx context.Context) error { return applyFile(ctx, c, l.Path("config", "full-objects.yaml")) }},
-		{"Prometheus' configuration", func(ctx context.Context) error { return reloadPrometheus(ctx, c) }},
+	steps := []progress.Part{
+		{Name: "kinds of Gateway API and Flux", Run: func(ctx context.Context) error { return applyKinds(ctx, c) }},
+		{Name: "objects of Traefik and Flux", Run: func(ctx context.Context) error { return applyFile(ctx, c, l.Path("config", "full-objects.yaml")) }},
+		{Name: "Prometheus' configuration", Run: func(ctx context.Context) error { return reloadPrometheus(ctx, c) }},
 	}
 	for _, one := range fullParts(l) {
-		steps = append(steps, step{one.name, func(ctx context.Context) error { return startPart(ctx, c, one) }})
+		steps = append(steps, progress.Part{Name: one.name, Run: func(ctx context.Context) error { return startPart(ctx, c, one) }})
 	}
-	return append(steps, step{"Gitea's administrator", func(ctx context.Context) error { return prepareGitea(ctx, c) }})
+	return append(steps, progress.Part{Name: "Gitea's administrator", Run: func(ctx context.Context) error { return prepareGitea(ctx, c) }})
 }
 
 // applyKinds installs the custom resource definitions of Gateway API

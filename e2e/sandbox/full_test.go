@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-gitops/serin/e2e/progress"
 )
 
 func TestEnvironmentIsReadByAShell(t *testing.T) {
@@ -42,10 +44,10 @@ func TestEnvironmentLeavesOutWhatLightHasNot(t *testing.T) {
 
 func TestLightStartsNoPartOfFull(t *testing.T) {
 	c := newCluster(testLayout(t), Full)
-	names := func(steps []step) map[string]bool {
+	names := func(steps []progress.Part) map[string]bool {
 		found := map[string]bool{}
 		for _, one := range steps {
-			found[one.name] = true
+			found[one.Name] = true
 		}
 		return found
 	}

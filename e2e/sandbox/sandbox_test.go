@@ -1,8 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -20,23 +18,6 @@ func testLayout(t *testing.T) layout.Layout {
 	t.Helper()
 	cache := t.TempDir()
 	return layout.Layout{Root: t.TempDir(), Cache: cache, Dir: filepath.Join(cache, "sandbox")}
-}
-
-func TestRunStepsNamesWhatFailed(t *testing.T) {
-	var progress bytes.Buffer
-	why := errors.New("no space")
-	later := false
-	err := runSteps(t.Context(), &progress, []step{
-		{"first", func(context.Context) error { return nil }},
-		{"second", func(context.Context) error { return why }},
-		{"third", func(context.Context) error { later = true; return nil }},
-	})
-	if !errors.Is(err, why) || !strings.Contains(err.Error(), "part 2 of 3: second") {
-		t.Errorf("error %q does not name part and cause", err)
-	}
-	if !strings.HasPrefix(progress.String(), "part 1 of 3: first, ") || later {
-		t.Errorf("progress %q, a later step ran: %t", progress.String(), later)
-	}
 }
 
 func TestOptionsRefuseAnUnknownProfile(t *testing.T) {

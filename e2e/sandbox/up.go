@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serin-gitops/serin/e2e/progress"
 	"github.com/serin-gitops/serin/e2e/sandbox/internal/builds"
 	"github.com/serin-gitops/serin/e2e/sandbox/internal/configs"
 	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
@@ -56,10 +57,14 @@ const lockPath = "/run/" + layout.NetNS + ".lock"
 // ownerPath names the cache directory that the namespace belongs to.
 const ownerPath = "/run/" + layout.NetNS + ".owner"
 
-// step is one line of progress.
-type step struct {
-	name string
-	run  func(ctx context.Context) error
+// Check tells at once what Up would fail of on this machine: that it is not run
+// as root, a port in use, a full disk.
+func Check(options Options) error {
+	_, l, err := options.complete()
+	if err != nil || options.Kubeconfig != "" {
+		return err
+	}
+	return machine.Check(l)
 }
 
 // Up brings the sandbox up and returns when it takes work. What runs already is
@@ -87,7 +92,7 @@ func Up(ctx context.Context, options Options) (*Cluster, error) {
 			return nil, err
 		}
 	}
-	if err := runSteps(ctx, options.Progress, upSteps(cluster, options.Profile)); err != nil {
+	if err := progress.Run(ctx, options.Progress, upSteps(cluster, options.Profile)); err != nil {
 		return nil, err
 	}
 	return cluster, nil
@@ -103,20 +108,20 @@ func fullRuns(l layout.Layout) bool {
 
 // upSteps lists everything Up does, in order. The profile is what is asked for;
 // the cluster's may be more, of which nothing is started.
-func upSteps(c *Cluster, profile Profile) []step {
+func upSteps(c *Cluster, profile Profile) []progress.Part {
 	l := c.layout
-	steps := []step{{"Debian packages", func(ctx context.Context) error { return machine.InstallPackages(ctx, l, profile) }}}
+	steps := []progress.Part{{Name: "Debian packages", Run: func(ctx context.Context) error { return machine.InstallPackages(ctx, l, profile) }}}
 	steps = append(steps, buildSteps(l, profile)...)
 	steps = append(steps,
-		step{"network", func(ctx context.Context) error { return prepareNetwork(ctx, l) }},
-		step{"credentials and configuration", func(ctx context.Context) error { return prepareFiles(ctx, c) }},
+		progress.Part{Name: "network", Run: func(ctx context.Context) error { return prepareNetwork(ctx, l) }},
+		progress.Part{Name: "credentials and configuration", Run: func(ctx context.Context) error { return prepareFiles(ctx, c) }},
 	)
 	for _, one := range lightParts(l) {
-		steps = append(steps, step{one.name, func(ctx context.Context) error { return startPart(ctx, c, one) }})
+		steps = append(steps, progress.Part{Name: one.name, Run: func(ctx context.Context) error { return startPart(ctx, c, one) }})
 	}
 	steps = append(steps,
-		step{"cluster objects", func(ctx context.Context) error { return applyFile(ctx, c, l.Path("config", "objects.yaml")) }},
-		step{"node ready", func(ctx context.Context) error {
+		progress.Part{Name: "cluster objects", Run: func(ctx context.Context) error { return applyFile(ctx, c, l.Path("config", "objects.yaml")) }},
+		progress.Part{Name: "node ready", Run: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("the kubelet's log is "+l.Log(partKubelet)))
 			defer cancel()
 			return nodeReady(ctx, c)
@@ -125,19 +130,19 @@ func upSteps(c *Cluster, profile Profile) []step {
 	if profile == Full {
 		steps = append(steps, fullSteps(c)...)
 	}
-	return append(steps, step{"environment file", func(context.Context) error { return writeEnvironment(l, c) }})
+	return append(steps, progress.Part{Name: "environment file", Run: func(context.Context) error { return writeEnvironment(l, c) }})
 }
 
 // buildSteps lists the builds of a profile.
-func buildSteps(l layout.Layout, profile Profile) []step {
-	var steps []step
+func buildSteps(l layout.Layout, profile Profile) []progress.Part {
+	var steps []progress.Part
 	for _, one := range builds.For(profile) {
-		steps = append(steps, step{"build of " + one.Name, func(ctx context.Context) error {
+		steps = append(steps, progress.Part{Name: "build of " + one.Name, Run: func(ctx context.Context) error {
 			_, err := builds.Build(ctx, l, one)
 			return err
 		}})
 	}
-	return append(steps, step{"build of the sandbox's helpers", func(ctx context.Context) error { return builds.BuildHelpers(ctx, l) }})
+	return append(steps, progress.Part{Name: "build of the sandbox's helpers", Run: func(ctx context.Context) error { return builds.BuildHelpers(ctx, l) }})
 }
 
 // Build builds what a profile needs and starts nothing. It does not need root.
@@ -146,42 +151,8 @@ func Build(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
-	return runSteps(ctx, options.Progress, buildSteps(l, options.Profile))
+	return progress.Run(ctx, options.Progress, buildSteps(l, options.Profile))
 }
-
-// runSteps runs steps in order with a line of progress for each, and one now
-// and then while a long step runs.
-func runSteps(ctx context.Context, progress io.Writer, steps []step) error {
-	start := time.Now()
-	for i, one := range steps {
-		where := fmt.Sprintf("part %d of %d: %s", i+1, len(steps), one.name)
-		done := make(chan error, 1)
-		begin := time.Now()
-		go func() { done <- one.run(ctx) }()
-		err := reportWhile(progress, where, begin, done)
-		if err != nil {
-			return fmt.Errorf("%s failed: %w", where, err)
-		}
-		_, _ = fmt.Fprintf(progress, "%s, %s (%s in all)\n", where, seconds(begin), seconds(start))
-	}
-	return nil
-}
-
-// reportWhile waits for a step and says every 15 s that it still runs.
-func reportWhile(progress io.Writer, where string, begin time.Time, done <-chan error) error {
-	ticker := time.NewTicker(15 * time.Second)
-	defer ticker.Stop()
-	for {
-		select {
-		case err := <-done:
-			return err
-		case <-ticker.C:
-			_, _ = fmt.Fprintf(progress, "%s ... %s\n", where, seconds(begin))
-		}
-	}
-}
-
-func seconds(since time.Time) string { return fmt.Sprintf("%.1fs", time.Since(since).Seconds()) }
 
 // prepareNetwork keeps a network namespace that is whole. Else everything of an
 // earlier sandbox is stopped and removed first, whatever is left of it.

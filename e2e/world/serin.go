@@ -159,7 +159,7 @@ func (w *World) deploySerin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.remember(ctx, manifests); err != nil {
+	if manifests, err = w.marked(ctx, manifests); err != nil {
 		return err
 	}
 	if err := w.applyCRDs(ctx); err != nil {
@@ -176,6 +176,9 @@ func (w *World) deploySerin(ctx context.Context) error {
 func (w *World) applyCRDs(ctx context.Context) error {
 	manifests, err := w.render("crd")
 	if err != nil {
+		return err
+	}
+	if manifests, err = w.marked(ctx, manifests); err != nil {
 		return err
 	}
 	if err := w.Apply(ctx, manifests); err != nil {

@@ -6,20 +6,18 @@ package world
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/e2e/images"
+	"github.com/serin-gitops/serin/e2e/progress"
 	"github.com/serin-gitops/serin/e2e/sandbox"
 )
 
@@ -79,13 +77,12 @@ type World struct {
 	serin, load string
 	// command is the path of Serin's command line.
 	command string
-	// made is what the world brought to the cluster outside of namespaces.
-	made []*unstructured.Unstructured
 }
 
 // Start brings everything up, with v1.0.0 of the example in every environment.
 // Each call starts from nothing but the sandbox: what an earlier world left in
-// the cluster is removed first.
+// the cluster is removed first. Where it fails after the cluster was reached, the
+// World is returned too, to be looked at, removed and closed.
 func Start(ctx context.Context, options Options) (*World, error) {
 	if options.Progress == nil {
 		options.Progress = io.Discard
@@ -106,25 +103,18 @@ func Start(ctx context.Context, options Options) (*World, error) {
 		return nil, err
 	}
 	w.host = newHost(w)
-	for _, step := range []struct {
-		what string
-		do   func(context.Context) error
-	}{
-		{"what an earlier run left is removed", w.clear},
-		{"Serin is built and pushed", w.pushSerin},
-		{"Serin runs in the cluster", w.deploySerin},
-		{"the registry has v1.0.0", func(ctx context.Context) (err error) {
+	if err := progress.Run(ctx, options.Progress, []progress.Part{
+		{Name: "removal of what an earlier run left", Run: w.clear},
+		{Name: "Serin's image, built and pushed", Run: w.pushSerin},
+		{Name: "Serin in the cluster", Run: w.deploySerin},
+		{Name: "v1.0.0 in the registry", Run: func(ctx context.Context) (err error) {
 			w.first, err = w.PushImage(ctx, "v1.0.0", images.Good)
 			return err
 		}},
-		{"the deploy repository has three overlays", w.seed},
-		{"the Pipeline is applied and v1.0.0 runs everywhere", w.applyPipeline},
-	} {
-		started := time.Now()
-		if err := step.do(ctx); err != nil {
-			return nil, fmt.Errorf("world: until %s: %w", step.what, err)
-		}
-		fmt.Fprintf(options.Progress, "%s (%.1f s)\n", step.what, time.Since(started).Seconds())
+		{Name: "deploy repository with three overlays", Run: w.seed},
+		{Name: "Pipeline, until v1.0.0 runs in every environment", Run: w.applyPipeline},
+	}); err != nil {
+		return w, err
 	}
 	return w, nil
 }
@@ -141,7 +131,13 @@ func clusterOf(ctx context.Context, options Options) (*sandbox.Cluster, error) {
 }
 
 // Close ends what reaches into the cluster; the world goes on there.
-func (w *World) Close() error { return errors.Join(w.Git.Close(), w.host.close()) }
+func (w *World) Close() error {
+	var err error
+	if w.Git != nil {
+		err = w.Git.Close()
+	}
+	return errors.Join(err, w.host.close())
+}
 
 func cacheOf(root string) string {
 	if cache := os.Getenv("SERIN_CACHE"); cache != "" {
