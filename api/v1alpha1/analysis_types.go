@@ -30,11 +30,17 @@ type Analysis struct {
 	// interval between two looks.
 	// +kubebuilder:default="2s"
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Interval metav1.Duration `json:"interval,omitzero"`
 	// freezeLimit is how long an outage of a source may freeze a step until a
 	// person is asked (the Rollout is Paused then).
 	// +kubebuilder:default="30m"
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	FreezeLimit metav1.Duration `json:"freezeLimit,omitzero"`
 	// history is how many AnalysisRuns of this Rollout are kept; the oldest go
 	// first.
@@ -47,6 +53,9 @@ type Analysis struct {
 	// default, keeps it until history removes it. That of the trial that runs is
 	// never removed.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	HistoryAge metav1.Duration `json:"historyAge,omitzero"`
 }
 
@@ -145,10 +154,16 @@ type Check struct {
 	// initialDelay from the trial's start, which is when the first canary pod is
 	// up, until this check decides; what is measured before is left out.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	InitialDelay metav1.Duration `json:"initialDelay,omitzero"`
 	// interval between two looks of this check; that of the analysis where left
 	// out, and then 15s at least for resources and 10s for a webhook.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Interval metav1.Duration `json:"interval,omitzero"`
 	// weight is this check's part of alpha, relative to the other ratio and
 	// latency checks.
@@ -340,6 +355,9 @@ type Endpoint struct {
 	// timeout of one request.
 	// +kubebuilder:default="2s"
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Timeout metav1.Duration `json:"timeout,omitzero"`
 	// failures among samples fail the check.
 	// +kubebuilder:validation:Minimum=1
@@ -468,6 +486,9 @@ type WebhookCheck struct {
 	// timeout of one request.
 	// +kubebuilder:default="10s"
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Timeout metav1.Duration `json:"timeout,omitzero"`
 	// args are sent along.
 	// +kubebuilder:validation:MaxProperties=32

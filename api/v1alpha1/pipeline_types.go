@@ -26,6 +26,9 @@ type PipelineSpec struct {
 	// where no webhook tells of a change.
 	// +kubebuilder:default="1m"
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Interval metav1.Duration `json:"interval,omitzero"`
 	// suspend, where true, starts nothing new; what is under way goes on.
 	// +optional
@@ -187,6 +190,9 @@ type Environment struct {
 	// branch. A Rollout that is paused or frozen stops the clock.
 	// +kubebuilder:default="30m"
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Deadline metav1.Duration `json:"deadline,omitzero"`
 	// syncRef names the Flux Kustomization that applies this overlay, which is
 	// asked to reconcile at once and whose failures are reported.
@@ -211,6 +217,9 @@ type Gates struct {
 	// soak is how long the Release must have run well in every environment
 	// before.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Soak *metav1.Duration `json:"soak,omitempty"`
 	// approval, where true, wants a person's "serin approve" before a commit;
 	// a pull request's merge is approval by itself.
@@ -230,6 +239,9 @@ type FreezeWindow struct {
 	// +kubebuilder:validation:MaxLength=128
 	Start string `json:"start"`
 	// duration from each start.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Duration metav1.Duration `json:"duration"`
 	// timeZone as in the IANA data base.
 	// +kubebuilder:validation:MaxLength=64

@@ -28,22 +28,34 @@ type RolloutSpec struct {
 	// bake is how long the checks go on after the rollout, with a return to the
 	// revision before at once.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Bake metav1.Duration `json:"bake,omitzero"`
 	// readyDeadline is how long a canary pod may take until its containers are
 	// ready, from when it has a node and its images.
 	// +kubebuilder:default="2m"
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	ReadyDeadline metav1.Duration `json:"readyDeadline,omitzero"`
 	// deadline of a whole trial; the time in which it is paused, frozen, blocked
 	// or waits for a person does not count. The trial ends then: it fails where
 	// canary pods are not ready, and else says nothing against the revision.
 	// +kubebuilder:default="2h"
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Deadline metav1.Duration `json:"deadline,omitzero"`
 	// drain is how long the canary's pods are kept without traffic before they
 	// are removed.
 	// +kubebuilder:default="10s"
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Drain metav1.Duration `json:"drain,omitzero"`
 	// paused, where true, stops the clock of the step; a failure still fails.
 	// +optional
@@ -87,6 +99,9 @@ type Step struct {
 	// duration of the step; with until: Evidence the longest time, at the end of
 	// which it holds (or goes on, with onTimeout: Advance).
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Duration *metav1.Duration `json:"duration,omitempty"`
 	// until Evidence goes on as soon as the judge has enough; until Approval
 	// waits for "serin resume-rollout".
