@@ -16,6 +16,9 @@ import (
 	"github.com/serin-gitops/serin/analysis"
 )
 
+// longestMessage bounds what is said of an answer, in bytes.
+const longestMessage = 1000
+
 // ask evaluates a query at an instant, once for all who ask at the same time
 // and for a short time after.
 func (c *Client) ask(ctx context.Context, query string, at time.Time) (model.Value, error) {
@@ -60,7 +63,7 @@ func (c *Client) query(ctx context.Context, query string, at time.Time) (model.V
 		return nil, c.classify(err, query)
 	}
 	if warnings = slices.DeleteFunc(warnings, isInfo); len(warnings) > 0 {
-		return nil, &analysis.Absence{Kind: analysis.Partial, Message: c.clean(short(strings.Join(warnings, "; ")))}
+		return nil, &analysis.Absence{Kind: analysis.Partial, Message: short(c.clean(strings.Join(warnings, "; ")))}
 	}
 	if value == nil {
 		return nil, c.outage(errors.New("the answer holds no value"))
@@ -131,10 +134,13 @@ func (c *Client) outage(err error) error {
 	return &analysis.Absence{Kind: analysis.Outage, Message: c.clean(fmt.Sprintf("prometheus %s: %v", c.where, err))}
 }
 
-// clean removes secrets, whoever put them into a message.
+// clean removes secrets, whoever put them into a message, and what is more than a
+// person reads of what a server says. Not the other way round: half a secret would
+// not be known again.
 func (c *Client) clean(message string) string {
-	for _, secret := range c.secrets {
-		message = strings.ReplaceAll(message, secret, "(redacted)")
+	message = c.secrets.clean(message)
+	if len(message) > longestMessage {
+		message = strings.ToValidUTF8(message[:longestMessage], "") + "..."
 	}
 	return message
 }

@@ -72,7 +72,7 @@ type OAuth2 struct {
 type Client struct {
 	api     promv1.API
 	where   string
-	secrets []string
+	secrets secrets
 	timeout time.Duration
 	budget  *rate.Limiter
 	asked   func(waited time.Duration, answered bool)
@@ -92,13 +92,14 @@ func New(o Options) (*Client, error) {
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("prometheus url %q is not an absolute URL such as http://prometheus:9090", redactURL(o.URL))
 	}
+	known := secretsOf(o)
 	httpClient, err := newHTTPClient(o)
 	if err != nil {
-		return nil, fmt.Errorf("prometheus %s: %w", u.Redacted(), err)
+		return nil, fmt.Errorf("prometheus %s: %s", plain(u), known.clean(err.Error()))
 	}
 	c, err := api.NewClient(api.Config{Address: address(u), Client: httpClient})
 	if err != nil {
-		return nil, fmt.Errorf("prometheus %s: %w", u.Redacted(), err)
+		return nil, fmt.Errorf("prometheus %s: %s", plain(u), known.clean(err.Error()))
 	}
 	perSecond := o.QueriesPerSecond
 	if perSecond <= 0 {
@@ -110,7 +111,7 @@ func New(o Options) (*Client, error) {
 	}
 	return &Client{
 		asked: asked,
-		api:   promv1.NewAPI(c), where: u.Redacted(), secrets: o.secrets(), timeout: o.timeout(),
+		api:   promv1.NewAPI(c), where: plain(u), secrets: known, timeout: o.timeout(),
 		release: httpClient.CloseIdleConnections,
 		budget:  rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond))),
 		answers: newCache(), reading: semaphore.NewWeighted(maxReading),
@@ -139,32 +140,6 @@ func (o Options) timeout() time.Duration {
 		return DefaultTimeout
 	}
 	return o.Timeout
-}
-
-func (o Options) secrets() []string {
-	secrets := []string{o.Password, o.Token, o.Key}
-	if o.OAuth2 != nil {
-		secrets = append(secrets, o.OAuth2.ClientSecret)
-	}
-	for _, value := range o.Headers {
-		secrets = append(secrets, value)
-	}
-	for _, address := range []string{o.URL, o.ProxyURL} {
-		if u, err := url.Parse(address); err == nil && u.User != nil {
-			password, _ := u.User.Password()
-			secrets = append(secrets, password)
-		}
-	}
-	secrets = slices.DeleteFunc(secrets, func(s string) bool { return len(s) < 4 })
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
-	return secrets
-}
-
-func redactURL(raw string) string {
-	if u, err := url.Parse(raw); err == nil {
-		return u.Redacted()
-	}
-	return "(unreadable)"
 }
 
 // Series implements analysis.Source by one instant query over a range selector.
