@@ -40,26 +40,36 @@ func (o Observer) Due(ctx context.Context, check analysis.Check, trial Trial, st
 	return due
 }
 
-// requests counts a stretch of time window by window. What is left at its end
-// and not scraped yet is part of a later window; where that is long, there is
-// no data.
+// requests counts a stretch of time window by window.
 func (o Observer) requests(ctx context.Context, check analysis.Check, trial Trial, open analysis.Window) []analysis.Observation {
-	answer, err := o.counters(ctx, check, trial, open)
+	counters, err := o.counters(ctx, check, trial, open)
 	if err != nil {
 		return []analysis.Observation{{Check: check.Name, Window: open, Absence: absence(err)}}
 	}
+	return counters.Windows(check, trial, open)
+}
+
+// Windows cuts a stretch of time into the windows that requests are counted in,
+// as Due does with what a source answers: what is left at its end and not scraped
+// yet is part of a later window; where that is long, there is no data. It is
+// pure.
+func (a Counters) Windows(check analysis.Check, trial Trial, open analysis.Window) []analysis.Observation {
 	var due []analysis.Observation
 	step, left, why := interval(check), open.Start, ""
-	for left.Before(open.End) && !answer.settled(analysis.Window{End: left}) {
+	for left.Before(open.End) && !a.settled(analysis.Window{End: left}) {
 		// What a counter rises from is in doubt: the trial is counted from later on.
 		left = left.Truncate(step).Add(step)
 	}
 	for end := left.Truncate(step).Add(step); !end.After(open.End); end = end.Add(step) {
 		obs := analysis.Observation{Check: check.Name, Window: analysis.Window{Start: left, End: end}}
-		if why = answer.lacks(obs.Window); why != "" || !answer.inPhase(obs.Window) {
+		if !arrived(a.Total, end) {
+			why = "samples of this time are yet to be shown by the source"
+			break
+		}
+		if why = a.lacks(obs.Window); why != "" || !a.inPhase(obs.Window) {
 			continue
 		}
-		answer.count(check, trial, &obs)
+		a.count(check, trial, &obs)
 		if obs.Stable.Total == 0 && obs.Canary.Total == 0 && end.Sub(left) < backlog {
 			// What repeats the past looks like this too; nothing is lost by waiting.
 			why = "no request of either revision was counted: the counters stand still, or nobody asks"
@@ -74,27 +84,29 @@ func (o Observer) requests(ctx context.Context, check analysis.Check, trial Tria
 	return due
 }
 
-// answer is what a source has of both arms' counters.
-type answer struct{ total, part [2][]analysis.Series }
+// Counters are both arms' counters, stable's first: of all requests, and of the
+// part of them that a check tells apart. The samples of a series reach back to
+// before the window that is counted.
+type Counters struct{ Total, Part [2][]analysis.Series }
 
 // counters asks for what it takes to count a stretch of time.
-func (o Observer) counters(ctx context.Context, check analysis.Check, trial Trial, w analysis.Window) (answer, error) {
-	total, part, err := o.series(ctx, check, trial, w.Start.Add(-lookback), w.End)
+func (o Observer) counters(ctx context.Context, check analysis.Check, trial Trial, w analysis.Window) (Counters, error) {
+	total, part, err := o.series(ctx, check, trial, w.Start.Add(-Lookback), w.End)
 	if err != nil {
-		return answer{}, err
+		return Counters{}, err
 	}
 	for arm := range total {
 		if len(total[arm]) == 0 {
-			return answer{}, &analysis.Absence{Kind: analysis.NoSeries, Message: "no request counter of " + armNames[arm]}
+			return Counters{}, &analysis.Absence{Kind: analysis.NoSeries, Message: "no request counter of " + armNames[arm]}
 		}
 	}
-	return answer{total: total, part: part}, overlap(total)
+	return Counters{Total: total, Part: part}, overlap(total)
 }
 
 // lacks says why a window cannot be counted yet; empty where it can.
-func (a answer) lacks(w analysis.Window) string {
-	for arm := range a.total {
-		if !counting.Sampled(w, a.total[arm]) {
+func (a Counters) lacks(w analysis.Window) string {
+	for arm := range a.Total {
+		if !counting.Sampled(w, a.Total[arm]) {
 			return errNotScraped.Message + ": " + armNames[arm]
 		}
 	}
@@ -106,18 +118,18 @@ func (a answer) lacks(w analysis.Window) string {
 
 // settled says whether no counter waits for the sample that tells a restart from
 // one wrong sample.
-func (a answer) settled(w analysis.Window) bool {
-	for arm := range a.total {
-		if !counting.Settled(w, a.total[arm]) || !counting.Settled(w, a.part[arm]) {
+func (a Counters) settled(w analysis.Window) bool {
+	for arm := range a.Total {
+		if !counting.Settled(w, a.Total[arm]) || !counting.Settled(w, a.Part[arm]) {
 			return false
 		}
 	}
 	return true
 }
 
-// count fills in an observation of a window within the answer.
-func (a answer) count(check analysis.Check, trial Trial, obs *analysis.Observation) {
-	stable, canary := counting.Requests(obs.Window, a.total, a.part, trial.Born)
+// count fills in an observation of a window within the a.
+func (a Counters) count(check analysis.Check, trial Trial, obs *analysis.Observation) {
+	stable, canary := counting.Requests(obs.Window, a.Total, a.Part, trial.Born)
 	stable, canary = failures(check, stable), failures(check, canary)
 	obs.Stable, obs.Canary = &stable, &canary
 	obs.Unseen = a.unseen(check, trial)

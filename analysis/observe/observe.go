@@ -18,9 +18,9 @@ const (
 	// DefaultSettle is how long after its end a window is asked for: a scrape
 	// is stored with the time it began and is visible when it has ended.
 	DefaultSettle = 2 * time.Second
-	// lookback reaches back from a window's start for the samples that counters
+	// Lookback reaches back from a window's start for the samples that counters
 	// rise from; it spans missed scrapes.
-	lookback = 2 * time.Minute
+	Lookback = 2 * time.Minute
 	// backlog is how far back windows are made up for after an outage.
 	backlog = 10 * time.Minute
 )
@@ -79,17 +79,22 @@ func (o Observer) Past(ctx context.Context, check analysis.Check, trial Trial, f
 	if err != nil {
 		return nil, err
 	}
+	return Counters{Total: total, Part: part}.Past(check, trial, from, to), nil
+}
+
+// Past is stable's counts in consecutive windows out of what a source answered.
+func (a Counters) Past(check analysis.Check, trial Trial, from, to time.Time) []analysis.Counts {
 	var past []analysis.Counts
 	step := interval(check)
 	for start := from.Truncate(step).Add(step); !start.Add(step).After(to); start = start.Add(step) {
 		w := analysis.Window{Start: start, End: start.Add(step)}
-		if !counting.Sampled(w, total[stable]) {
+		if !counting.Sampled(w, a.Total[stable]) {
 			continue
 		}
-		c, _ := counting.Requests(w, [2][]analysis.Series{total[stable]}, [2][]analysis.Series{part[stable]}, trial.Born)
+		c, _ := counting.Requests(w, [2][]analysis.Series{a.Total[stable]}, [2][]analysis.Series{a.Part[stable]}, trial.Born)
 		past = append(past, failures(check, c))
 	}
-	return past, nil
+	return past
 }
 
 // The arms, as they index pairs.
@@ -101,14 +106,14 @@ const (
 var armNames = [2]string{"stable", "the canary"}
 
 func (o Observer) counts(ctx context.Context, check analysis.Check, trial Trial, obs *analysis.Observation) error {
-	answer, err := o.counters(ctx, check, trial, obs.Window)
+	counters, err := o.counters(ctx, check, trial, obs.Window)
 	if err != nil {
 		return err
 	}
-	if why := answer.lacks(obs.Window); why != "" {
+	if why := counters.lacks(obs.Window); why != "" {
 		return &analysis.Absence{Kind: analysis.NoData, Message: why}
 	}
-	answer.count(check, trial, obs)
+	counters.count(check, trial, obs)
 	return nil
 }
 

@@ -47,8 +47,8 @@ func presence(m *labels.Matcher) bool {
 // unseen is true where the part that a ratio check tells apart has no series in
 // either arm, and nothing says that it can have one: a metric of its own, or a
 // label that programs may set on failures alone.
-func (a answer) unseen(check analysis.Check, trial Trial) bool {
-	if check.Ratio == nil || len(a.part[stable])+len(a.part[canary]) > 0 {
+func (a Counters) unseen(check analysis.Check, trial Trial) bool {
+	if check.Ratio == nil || len(a.Part[stable])+len(a.Part[canary]) > 0 {
 		return false
 	}
 	whole, err := parseSelector(check.Ratio.Total, trial.Args)

@@ -23,14 +23,14 @@ const (
 // inPhase says whether the arms' counts over a window are of nearly the same
 // time. A count spans the time from the last scrape before the window to the last
 // one in it, and two targets are not scraped in the same instant.
-func (a answer) inPhase(w analysis.Window) bool {
+func (a Counters) inPhase(w analysis.Window) bool {
 	if w.End.Sub(w.Start) >= phaseWait {
 		return true
 	}
 	var spans [2]span
 	for arm := range spans {
 		var ok bool
-		if spans[arm], ok = spanOf(a.total[arm], w); !ok {
+		if spans[arm], ok = spanOf(a.Total[arm], w); !ok {
 			return true
 		}
 	}

@@ -38,7 +38,7 @@ func (o Observer) usage(ctx context.Context, check analysis.Check, trial Trial, 
 		if err != nil {
 			return err
 		}
-		arms, err := o.fetch(ctx, of, obs.Window.Start.Add(-lookback), obs.Window.End)
+		arms, err := o.fetch(ctx, of, obs.Window.Start.Add(-Lookback), obs.Window.End)
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,10 @@ func Shapes() []Shape {
 			t.Incidents, t.IncidentLength, t.IncidentRate = 6, 30*time.Second, 0.1
 			return t
 		}},
+		{"growing-incidents", "2 incidents an hour of 3 minutes on average, which grow to fail 30% of both revisions' requests", func(t Traffic, _ time.Duration) Traffic {
+			t.Incidents, t.IncidentLength, t.IncidentGrowth, t.IncidentRate = 2, 3*time.Minute, 3*time.Minute, 0.3
+			return t
+		}},
 		{"ramp", "a regression grows from nothing over half of the rollout", func(t Traffic, length time.Duration) Traffic {
 			t.Growth = length / 2
 			return t

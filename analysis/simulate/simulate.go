@@ -29,6 +29,8 @@ type Scenario struct {
 	Past time.Duration
 	// Interval of the looks.
 	Interval time.Duration
+	// Scrapes, where set, are how the traffic is counted.
+	Scrapes Scrapes
 	// Delay from the end of a window to its verdict being acted on.
 	Delay time.Duration
 	// Deadline, where set, has steps end as the controller ends them: only on a
@@ -132,6 +134,13 @@ func (s *sequential) Look(w analysis.Window, stable, canary analysis.Counts) (fa
 	return v.Outcome == analysis.Fail, v.Proven
 }
 
+// Wait implements Waiter.
+func (s *sequential) Wait(now time.Time) {
+	var v analysis.Verdict
+	s.state, v = analysis.Judge(s.spec, s.state, nil, now)
+	s.holds = v.Outcome != analysis.Pass
+}
+
 // Holds implements Holder.
 func (s *sequential) Holds() bool { return s.holds }
 
@@ -139,33 +148,57 @@ func (s *sequential) BeginStep(now time.Time) { s.state = analysis.BeginStep(s.s
 
 // Once simulates one rollout with one seed.
 func Once(newJudge NewJudge, sc Scenario, seed uint64) Result {
+	if sc.Scrapes.Every > 0 {
+		return onceScraped(newJudge, sc, seed)
+	}
 	src := &source{Traffic: sc.Traffic, rng: rand.New(rand.NewPCG(seed, 0x5e21))} //nolint:gosec // reproducible on purpose
-	judge := newJudge(src.past(sc))
-	var r Result
-	age, begun := time.Duration(0), time.Duration(0)
-	for i := 0; i < len(sc.Steps); {
-		step := sc.Steps[i]
-		stable, canary := src.window(age, sc.Interval, step.Weight/100)
-		age += sc.Interval
-		now := start.Add(age)
-		failed, proven := judge.Look(analysis.Window{Start: now.Add(-sc.Interval), End: now}, stable, canary)
-		r.CanaryFailed += canary.Failed
-		r.At, r.Weight = age+sc.Delay, step.Weight
-		r.Proven = r.Proven || proven
-		if failed {
-			r.Failed = true
-			return r
-		}
-		if sc.Deadline > 0 && age > sc.Deadline {
-			r.Expired = true
-			return r
-		}
-		if !sc.holds(judge) && step.MayEnd(age-begun, proven) {
-			i, begun = i+1, age
-			judge.BeginStep(now)
+	c := course{sc: sc, judge: newJudge(src.past(sc))}
+	for {
+		stable, canary := src.window(c.age, sc.Interval, c.weight()/100)
+		end := start.Add(c.age + sc.Interval)
+		failed, proven := c.judge.Look(analysis.Window{Start: end.Add(-sc.Interval), End: end}, stable, canary)
+		if c.look(canary.Failed, failed, proven) {
+			return c.result
 		}
 	}
-	return r
+}
+
+// course is one trial under way.
+type course struct {
+	sc    Scenario
+	judge Judge
+	// step is the running step, begun the age of the trial at which it began.
+	step       int
+	age, begun time.Duration
+	result     Result
+}
+
+func (c *course) weight() float64 { return c.sc.Steps[c.step].Weight }
+
+// look ends an interval by what the judge made of it, and says whether the trial
+// is over.
+func (c *course) look(canaryFailed float64, failed, proven bool) (over bool) {
+	c.age += c.sc.Interval
+	r := &c.result
+	r.CanaryFailed += canaryFailed
+	r.At, r.Weight = c.age+c.sc.Delay, c.weight()
+	r.Proven = r.Proven || proven
+	switch {
+	case failed:
+		r.Failed = true
+		return true
+	case c.sc.Deadline > 0 && c.age > c.sc.Deadline:
+		r.Expired = true
+		return true
+	case c.sc.holds(c.judge) || !c.sc.Steps[c.step].MayEnd(c.age-c.begun, proven):
+		return false
+	}
+	c.step, c.begun = c.step+1, c.age
+	if c.step == len(c.sc.Steps) {
+		return true
+	}
+	c.judge.BeginStep(start.Add(c.age))
+	return false
 }
 
 // holds is true where the controller would not end a step.

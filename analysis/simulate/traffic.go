@@ -34,6 +34,9 @@ type Traffic struct {
 	Incidents      float64
 	IncidentLength time.Duration
 	IncidentRate   float64
+	// IncidentGrowth is how long an incident takes to get from nothing to
+	// IncidentRate, in a straight line; 0 is at once.
+	IncidentGrowth time.Duration
 	// Diurnal is the amplitude, 0 to 1, of a slow swing of the load and, twice
 	// as fast, of the failure rate of both arms.
 	Diurnal float64
@@ -43,19 +46,26 @@ type Traffic struct {
 type source struct {
 	Traffic
 	rng *rand.Rand
-	// until is when the running incident ends, in time since the start.
-	until time.Duration
+	// since and until are when the running incident began and ends, in time since
+	// the start.
+	since, until time.Duration
 }
 
 // window draws both arms' counts of one window that starts at an age of the
 // trial, with the canary's share of the traffic.
 func (s *source) window(age, length time.Duration, share float64) (stable, canary analysis.Counts) {
-	swing := math.Sin(2 * math.Pi * age.Hours())
-	load := s.RequestsPerSecond * (1 + s.Diurnal*swing) * length.Seconds()
-	base := s.Baseline * (1 + s.Diurnal*math.Sin(4*math.Pi*age.Hours()))
-	extra := s.incident(age, length)
-	bad := min(1, s.canaryRate(age, base))
+	load, base, bad, extra := s.rates(age, length)
 	return s.arm(load*(1-share), base, extra), s.arm(load*share, bad, extra)
+}
+
+// rates are the mean number of requests in a stretch of time, the failure rates of
+// stable and canary, and what an incident adds to both.
+func (s *source) rates(age, length time.Duration) (load, stable, canary, extra float64) {
+	swing := math.Sin(2 * math.Pi * age.Hours())
+	load = s.RequestsPerSecond * (1 + s.Diurnal*swing) * length.Seconds()
+	stable = s.Baseline * (1 + s.Diurnal*math.Sin(4*math.Pi*age.Hours()))
+	extra = s.incident(age, length)
+	return load, stable, min(1, s.canaryRate(age, stable)), extra
 }
 
 // canaryRate is the canary's failure rate at an age of the trial, base being
@@ -99,14 +109,16 @@ func (s *source) incident(age, length time.Duration) float64 {
 	if s.Incidents <= 0 {
 		return 0
 	}
-	if age < s.until {
-		return s.IncidentRate
+	if age >= s.until {
+		if s.rng.Float64() >= s.Incidents*length.Hours() {
+			return 0
+		}
+		s.since, s.until = age, age+time.Duration(s.rng.ExpFloat64()*float64(s.IncidentLength))
 	}
-	if s.rng.Float64() < s.Incidents*length.Hours() {
-		s.until = age + time.Duration(s.rng.ExpFloat64()*float64(s.IncidentLength))
-		return s.IncidentRate
+	if grown := age + length/2 - s.since; grown < s.IncidentGrowth {
+		return s.IncidentRate * grown.Seconds() / s.IncidentGrowth.Seconds()
 	}
-	return 0
+	return s.IncidentRate
 }
 
 // poisson draws by Knuth's product of uniforms for small means and by the

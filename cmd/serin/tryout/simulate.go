@@ -17,6 +17,9 @@ import (
 	"github.com/serin-gitops/serin/controllers/analysisrun"
 )
 
+// stablePods are scraped beside one pod of the canary.
+const stablePods = 3
+
 // simulation is what "serin simulate" is asked.
 type simulation struct {
 	files           analysisFiles
@@ -63,7 +66,7 @@ The same seed gives the same table.`,
 	flags.Float64SliceVar(&s.canaries, "canary-failures", []float64{0.005, 0.05}, "the shares of a bad canary's requests that fail")
 	flags.IntVar(&s.runs, "runs", 200, "how many rollouts are simulated for each line of the table, at most 100000")
 	flags.Uint64Var(&s.seed, "seed", 1, "where the chances begin")
-	flags.DurationVar(&s.scrape, "scrape-interval", 0, "how often the source has new samples, where that is longer than the analysis interval")
+	flags.DurationVar(&s.scrape, "scrape-interval", 0, "how often each pod is scraped, at a seeded phase of its own; 0 counts requests as they happen")
 	flags.Float64Var(&s.plain.Success, "plain-success", 0.99, "the share of good requests that a plain rule wants")
 	flags.DurationVar(&s.plain.Span, "plain-span", time.Minute, "how far a plain rule looks back, and how often it looks")
 	flags.IntSliceVar(&s.accepted, "plain-failures", []int{0, 2}, "how many failed looks a plain rule accepts")
@@ -89,13 +92,22 @@ func (s *simulation) run(ctx context.Context, in io.Reader, out io.Writer) error
 	}
 	sc := shape.Apply(simulate.Scenario{
 		Traffic: s.traffic, Steps: tried.steps, Past: analysisrun.Learnt, Delay: observe.DefaultSettle,
-		Interval: max(check.Interval, s.scrape), Deadline: tried.deadline(), Seed: s.seed - 1,
+		Interval: check.Interval, Deadline: tried.deadline(), Seed: s.seed - 1,
+		Scrapes: simulate.Scrapes{Every: s.scrape, Random: true, Stable: stablePods},
 	})
 	alone := tried.spec.Alone(check)
 	fmt.Fprintf(out, "Rollout %s, check %s (alpha %.3g): %s.\n", tried.rollout.Name, check.Name, alone.Alpha, describe(sc.Steps))
 	fmt.Fprintf(out, "Traffic %s: %s; %g requests/s, %.3g%% of stable's fail.\n", shape.Name, shape.About, sc.Traffic.RequestsPerSecond, 100*sc.Traffic.Baseline)
-	fmt.Fprintf(out, "%d rollouts a line, seed %d, a look every %s. Not simulated: %s.\n\n", s.runs, s.seed, sc.Interval, strings.Join(tried.others(check), ", "))
+	fmt.Fprintf(out, "%d rollouts a line, seed %d, a look every %s%s. Not simulated: %s.\n\n", s.runs, s.seed, sc.Interval, s.scraped(), strings.Join(tried.others(check), ", "))
 	return simulate.WriteContests(out, simulate.Compare(s.contenders(alone), sc, s.canaries, s.runs))
+}
+
+// scraped says how the traffic is counted.
+func (s *simulation) scraped() string {
+	if s.scrape == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", each of %d pods scraped every %s", stablePods+1, s.scrape)
 }
 
 func (s *simulation) validate() error {
@@ -110,6 +122,9 @@ func (s *simulation) validate() error {
 		if rate < 0 || rate > 1 {
 			errs = append(errs, fmt.Errorf("a share of failures is %g; it must be between 0 and 1", rate))
 		}
+	}
+	if s.scrape != 0 && (s.scrape < time.Second || s.scrape > 5*time.Minute) {
+		errs = append(errs, fmt.Errorf("--scrape-interval is %s; it must be 0, or between 1s and 5m", s.scrape))
 	}
 	if s.plain.Span <= 0 {
 		errs = append(errs, fmt.Errorf("--plain-span is %s; it must be above 0", s.plain.Span))

@@ -61,7 +61,7 @@ func serin(t *testing.T, args ...string) (string, error) {
 }
 
 func TestSimulate(t *testing.T) {
-	for _, scenario := range []string{"independent", "bursts", "incidents", "ramp", "diurnal", "low-traffic", "cold-cache", "late"} {
+	for _, scenario := range []string{"independent", "bursts", "incidents", "growing-incidents", "ramp", "diurnal", "low-traffic", "cold-cache", "late"} {
 		t.Run(scenario, func(t *testing.T) {
 			out, err := serin(t, "simulate", "-f", "testdata/rollout.yaml", "--template", "testdata/template.yaml",
 				"--scenario", scenario, "--runs", "20", "--scrape-interval", "10s", "--seed", "7")
@@ -121,6 +121,7 @@ func TestSimulateRefuses(t *testing.T) {
 		"scenario":        {[]string{"-f", ratio("a"), "--scenario", "storm"}, `--scenario "storm" is unknown; use one of independent`},
 		"runs":            {[]string{"-f", ratio("a"), "--runs", "0"}, "--runs is 0"},
 		"share":           {[]string{"-f", ratio("a"), "--canary-failures", "5"}, "share of failures is 5"},
+		"scrapes":         {[]string{"-f", ratio("a"), "--scrape-interval", "10ms"}, "--scrape-interval is 10ms; it must be 0, or between 1s and 5m"},
 		"load":            {[]string{"-f", ratio("a"), "--requests-per-second", "0"}, "--requests-per-second is 0"},
 	}
 	for name, test := range tests {
