@@ -28,6 +28,8 @@ const (
 	// soon how often until both are in their places.
 	every = 10 * time.Minute
 	soon  = 10 * time.Second
+	// attempts bounds how often a replica reads again because another was first.
+	attempts = 5
 	// authorities is the key of the Secret with the authorities that the API
 	// server is to trust.
 	authorities = "ca.crt"
@@ -87,15 +89,29 @@ func (c *Certificates) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // Ensure makes or renews the certificate where that is due, loads it, and has
-// the API server trust its authority.
+// the API server trust its authority. Where another replica does the same at the
+// same time, its certificate is taken.
 func (c *Certificates) Ensure(ctx context.Context) error {
-	trusted, err := c.load(ctx)
-	if err != nil {
-		return err
+	var err error
+	for range attempts {
+		if err = c.ensure(ctx); !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
+			return err
+		}
 	}
+	return err
+}
+
+// ensure reads the configuration before the Secret: then the API server refuses
+// to put the authorities of an older Secret over those of one that another
+// replica has renewed in between.
+func (c *Certificates) ensure(ctx context.Context) error {
 	var configuration admissionv1.ValidatingWebhookConfiguration
 	if err := c.Reader.Get(ctx, types.NamespacedName{Name: c.Configuration}, &configuration); err != nil {
 		return fmt.Errorf("ValidatingWebhookConfiguration %s: %w", c.Configuration, err)
+	}
+	trusted, err := c.load(ctx)
+	if err != nil {
+		return err
 	}
 	changed := false
 	for i := range configuration.Webhooks {

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
 const host = "serin-admission.serin-system.svc"
@@ -107,6 +109,55 @@ func TestCertificates(t *testing.T) {
 	// All were made today, by the library's own clock.
 	if n := strings.Count(string(secret.Data[authorities]), "BEGIN CERTIFICATE"); n != 1 {
 		t.Errorf("%d authorities are trusted, want the newest alone: the others have expired", n)
+	}
+}
+
+// between is a client of a replica that does something else right after it read
+// the Secret, once.
+func between(c client.WithWatch, do func()) client.Client {
+	done := false
+	return interceptor.NewClient(c, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			err := c.Get(ctx, key, object, options...)
+			if _, secret := object.(*corev1.Secret); secret && !done {
+				done = true
+				do()
+			}
+			return err
+		},
+	})
+}
+
+// TestReplicasAtOnce has two replicas make, and renew, the certificate at the
+// same time, and wants both trusted right after.
+func TestReplicasAtOnce(t *testing.T) {
+	for name, age := range map[string]time.Duration{"make": 0, "renew": lifetime * 3 / 4, "keep": lifetime / 2} {
+		t.Run(name, func(t *testing.T) {
+			c := fake.NewClientBuilder().WithObjects(configuration()).Build()
+			early, late := time.Now(), time.Now().Add(age)
+			if age > 0 {
+				if err := replica(c, &early).Ensure(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// The first has read the Secret when the other is done; where it finds
+			// nothing to renew, the other one's clock is ahead.
+			ahead := time.Now().Add(lifetime * 3 / 4)
+			other := replica(c, &ahead)
+			first := replica(between(c, func() {
+				if err := other.Ensure(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}), &late)
+			if err := first.Ensure(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for name, of := range map[string]*Certificates{"first": first, "other": other} {
+				if err := trusts(t, c, of); err != nil {
+					t.Errorf("the %s replica is not trusted: %v", name, err)
+				}
+			}
+		})
 	}
 }
 
