@@ -171,7 +171,7 @@ func absentVerdict(spec Spec, check Check, a AbsenceState, v CheckVerdict, now t
 		}
 		return v
 	case BadQuery:
-		v.Reason, v.Message = ReasonBadQuery, "the source refuses the query: correct it, then delete the AnalysisRun of this trial, which was made with the wrong one: "+a.Message
+		v.Reason, v.Message = ReasonBadQuery, "the check cannot be asked as it is written: correct it; the trial of the next image uses it, and this one does once its AnalysisRun is deleted: "+a.Message
 		return v
 	case Pending:
 		v.Reason, v.Message = ReasonGatePending, fmt.Sprintf("the gate has no answer yet, for %s: %s", round(since), a.Message)

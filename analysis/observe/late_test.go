@@ -51,7 +51,7 @@ func TestArrived(t *testing.T) {
 // TestLateSamplesAreCounted shows samples three seconds after they were taken, and
 // in batches: the windows of all looks sum up to what the counters say.
 func TestLateSamplesAreCounted(t *testing.T) {
-	check := analysis.Check{Name: "errors", Kind: analysis.KindRatio, Interval: 2 * time.Second, 
+	check := analysis.Check{Name: "errors", Kind: analysis.KindRatio, Interval: 2 * time.Second,
 		Ratio: &analysis.Ratio{Total: "x", Bad: `x{code=~"5.."}`}}
 	state := analysis.NewState(sec(0))
 	source := &late{}

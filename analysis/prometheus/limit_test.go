@@ -67,7 +67,7 @@ func series(t *testing.T, c *prometheus.Client, selector string) ([]analysis.Ser
 // TestLargeAnswers wants an answer of any size to cost bounded memory, to hold,
 // and to say what to do.
 func TestLargeAnswers(t *testing.T) {
-	const endless = 200 << 20
+	const endless = 96 << 20
 	for _, tc := range []struct {
 		name    string
 		handler func(w http.ResponseWriter) error

@@ -16,8 +16,8 @@ var (
 		Name: "serin_rollout_weight", Help: "Share of the traffic that a Rollout's canary was given, in percent.",
 	}, []string{"namespace", "name"})
 	verdicts = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "serin_rollout_verdicts_total", Help: "Looks at a Rollout's canary, by their verdict.",
-	}, []string{"namespace", "name", "verdict"})
+		Name: "serin_rollout_verdicts_total", Help: "Looks at a Rollout's canary, by their verdict and its reason.",
+	}, []string{"namespace", "name", "verdict", "reason"})
 )
 
 func init() { metrics.Registry.MustRegister(phase, weight, verdicts) }

@@ -243,7 +243,7 @@ func (r *Reconciler) judge(ctx context.Context, s *scene, now time.Time) rollout
 		log.FromContext(ctx).Error(err, "the canary cannot be judged")
 		return rollout.Verdict{Outcome: rollout.Inconclusive, Freeze: true, Message: "the canary cannot be judged: " + err.Error()}
 	}
-	verdicts.WithLabelValues(s.rollout.Namespace, s.rollout.Name, string(verdict.Outcome)).Inc()
+	verdicts.WithLabelValues(s.rollout.Namespace, s.rollout.Name, string(verdict.Outcome), string(verdict.Reason)).Inc()
 	out := rollout.Verdict{
 		Outcome: rollout.Outcome(verdict.Outcome), Proven: verdict.Proven, Freeze: verdict.Freeze,
 		NeedsPerson: verdict.NeedsPerson, Message: verdict.Message,

@@ -33,7 +33,11 @@ type Cluster interface {
 // Commands are simulate, backtest and analysis; they are in the group
 // "analysis".
 func Commands(newCluster func() Cluster) []*cobra.Command {
-	group := &cobra.Command{Use: "analysis", Short: "Look at what was measured in a trial, and judge it again", GroupID: "analysis"}
+	group := &cobra.Command{
+		Use: "analysis", Short: "Look at what was measured in a trial, and judge it again", GroupID: "analysis",
+		// Without these, an unknown subcommand prints the help and succeeds.
+		Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	group.AddCommand(
 		runCommand(newCluster(), "show", "Draw a trial: counts of both revisions, evidence, verdicts", show),
 		runCommand(newCluster(), "rejudge", "Judge the record of a trial again; fails where the verdict differs in one bit", rejudge))

@@ -158,3 +158,12 @@ func TestRunIsNamedOnce(t *testing.T) {
 		t.Errorf("a file without a run: %v", err)
 	}
 }
+
+func TestUnknownSubcommandIsRefused(t *testing.T) {
+	if out, err := serin(t, "analysis", "rejuge"); err == nil || !strings.Contains(err.Error(), `unknown command "rejuge"`) {
+		t.Errorf("error %v, want one that names the command; printed %s", err, out)
+	}
+	if out, err := serin(t, "analysis"); err != nil || !strings.Contains(out, "rejudge") {
+		t.Errorf("error %v and %q, want the help", err, out)
+	}
+}

@@ -73,6 +73,10 @@ The same seed gives the same table.`,
 	return cmd
 }
 
+// mostRequests a second can be simulated: beyond it, counts are no longer exact
+// in the chances that are drawn.
+const mostRequests = 1e6
+
 // run simulates and prints.
 func (s *simulation) run(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := s.validate(); err != nil {
@@ -115,12 +119,17 @@ func (s *simulation) validate() error {
 	if s.runs < 1 || s.runs > 100_000 {
 		errs = append(errs, fmt.Errorf("--runs is %d; it must be between 1 and 100000", s.runs))
 	}
-	if s.traffic.RequestsPerSecond <= 0 {
-		errs = append(errs, fmt.Errorf("--requests-per-second is %g; it must be above 0", s.traffic.RequestsPerSecond))
+	// NaN is in no range: the comparisons ask what is allowed, not what is not.
+	if rate := s.traffic.RequestsPerSecond; !(rate > 0 && rate < mostRequests) {
+		errs = append(errs, fmt.Errorf("--requests-per-second is %g; it must be above 0 and below %g", rate, mostRequests))
 	}
-	for _, rate := range append([]float64{s.traffic.Baseline}, s.canaries...) {
-		if rate < 0 || rate > 1 {
-			errs = append(errs, fmt.Errorf("a share of failures is %g; it must be between 0 and 1", rate))
+	errs = append(errs, share("--stable-failures", s.traffic.Baseline), share("--plain-success", s.plain.Success))
+	for _, rate := range s.canaries {
+		errs = append(errs, share("--canary-failures", rate))
+	}
+	for _, accepted := range s.accepted {
+		if accepted < 0 {
+			errs = append(errs, fmt.Errorf("--plain-failures has %d; it must be 0 or more", accepted))
 		}
 	}
 	if s.scrape != 0 && (s.scrape < time.Second || s.scrape > 5*time.Minute) {
@@ -130,6 +139,14 @@ func (s *simulation) validate() error {
 		errs = append(errs, fmt.Errorf("--plain-span is %s; it must be above 0", s.plain.Span))
 	}
 	return errors.Join(errs...)
+}
+
+// share is an error unless the flag's value is between 0 and 1.
+func share(flag string, value float64) error {
+	if value >= 0 && value <= 1 {
+		return nil
+	}
+	return fmt.Errorf("%s has %g; it must be between 0 and 1", flag, value)
 }
 
 func (s *simulation) shape() (simulate.Shape, error) {

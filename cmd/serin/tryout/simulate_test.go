@@ -120,7 +120,12 @@ func TestSimulateRefuses(t *testing.T) {
 		"unknown check":   {[]string{"-f", ratio("a"), "--check", "other"}, `no ratio or latency check "other"; it has errors`},
 		"scenario":        {[]string{"-f", ratio("a"), "--scenario", "storm"}, `--scenario "storm" is unknown; use one of independent`},
 		"runs":            {[]string{"-f", ratio("a"), "--runs", "0"}, "--runs is 0"},
-		"share":           {[]string{"-f", ratio("a"), "--canary-failures", "5"}, "share of failures is 5"},
+		"share":           {[]string{"-f", ratio("a"), "--canary-failures", "5"}, "--canary-failures has 5"},
+		"no number":       {[]string{"-f", ratio("a"), "--stable-failures", "NaN"}, "--stable-failures has NaN"},
+		"no rate":         {[]string{"-f", ratio("a"), "--requests-per-second", "NaN"}, "--requests-per-second is NaN"},
+		"endless":         {[]string{"-f", ratio("a"), "--requests-per-second", "1e6"}, "below 1e+06"},
+		"plain success":   {[]string{"-f", ratio("a"), "--plain-success", "Inf"}, "--plain-success has +Inf"},
+		"plain failures":  {[]string{"-f", ratio("a"), "--plain-failures", "-1"}, "--plain-failures has -1"},
 		"scrapes":         {[]string{"-f", ratio("a"), "--scrape-interval", "10ms"}, "--scrape-interval is 10ms; it must be 0, or between 1s and 5m"},
 		"load":            {[]string{"-f", ratio("a"), "--requests-per-second", "0"}, "--requests-per-second is 0"},
 	}
