@@ -48,7 +48,7 @@ type served struct {
 
 func serve(t *testing.T) *served {
 	t.Helper()
-	cluster, err := sandbox.Attach(filepath.Join(root, ".cache"))
+	cluster, err := sandbox.Attach("")
 	if err != nil {
 		t.Fatalf("no sandbox for this test (make sandbox-up starts one): %v", err)
 	}

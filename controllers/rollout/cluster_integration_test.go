@@ -130,7 +130,7 @@ func pushApp(ctx context.Context) (string, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the tests' workload: %w: %s", err, out)
 	}
-	cluster, err := sandbox.Attach(filepath.Join(root, ".cache"))
+	cluster, err := sandbox.Attach("")
 	if err != nil {
 		return "", err
 	}
