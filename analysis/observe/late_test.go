@@ -78,7 +78,7 @@ func TestLateSamplesAreCounted(t *testing.T) {
 }
 
 // late is a source whose counters of both arms rise by ten a scrape, and which
-// makes samples visible every two seconds, when they are at least one second old.
+// makes samples visible every 1.5 s, when they are at least three seconds old.
 type late struct{ now float64 }
 
 const lateEvery = 0.9
@@ -89,16 +89,17 @@ func valueAt(at time.Time) float64 {
 }
 
 func (l *late) Series(_ context.Context, q analysis.SeriesQuery) ([]analysis.Series, error) {
-	visible := sec(math.Floor((l.now-1)/2) * 2)
+	visible := sec(math.Floor((l.now-3)/1.5) * 1.5)
 	var all []analysis.Series
-	for arm, phase := range map[string]float64{"s": 0, "c": 0.4} {
+	for i, arm := range []string{"s", "c"} {
 		s := analysis.Series{Labels: map[string]string{"__name__": "x", "arm": arm, "code": "200"}}
-		for n := -200; !sec(phase + float64(n)*lateEvery).After(visible); n++ {
-			s.Samples = append(s.Samples, analysis.Sample{Time: sec(phase + float64(n)*lateEvery), Value: 10 * float64(n)})
-		}
-		// A counter is not negative.
-		for i := range s.Samples {
-			s.Samples[i].Value += 2000
+		for n := -200; ; n++ {
+			at := sec(0.4*float64(i) + float64(n)*lateEvery)
+			if at.After(visible) {
+				break
+			}
+			// A counter is not negative.
+			s.Samples = append(s.Samples, analysis.Sample{Time: at, Value: 2000 + 10*float64(n)})
 		}
 		all = append(all, s)
 	}
