@@ -17,6 +17,14 @@ SANDBOX        := $(BIN)/sandbox
 
 # Packages of the main module; the tools and the example are modules of their own.
 PACKAGES := ./...
+# Unit tests in two parts. Those whose names begin with TestHeavy or FuzzHeavy
+# simulate, read or build much: "make unit" leaves them out, "make heavy" runs them
+# and nothing else, and a plain "go test" runs both.
+HEAVY          := ^(Test|Fuzz)Heavy
+HEAVY_PACKAGES  = $(shell git grep --untracked -lE '^func (Test|Fuzz)Heavy' -- '*_test.go' | xargs -r dirname | sort -u | sed 's,^,./,')
+# Many tests wait more than they compute, so more packages than cores run at a
+# time. Nobody debugs these binaries: without DWARF they are linked sooner.
+UNIT_FLAGS     := -race -ldflags=-w -p 4 -timeout 15m $(if $(FRESH),-count 1)
 # One package at a time: these share one cluster.
 CLUSTER_TESTS := -p 1 -count 1 -timeout 40m
 
@@ -31,10 +39,10 @@ demo: ## Show a release travel to production and a bad one come back (PROFILE=li
 	go run ./e2e/demo --profile $(PROFILE) $(if $(filter command% environment%,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG) --registry "$(REGISTRY)" --registry-push "$(REGISTRY_PUSH)" --prometheus "$(PROMETHEUS)")
 
 .PHONY: test
-test: ## Check everything that needs the light sandbox: style, unit, integration, scenarios.
+test: ## Check everything that needs the light sandbox: style, unit, heavy, integration, scenarios.
 	@rm -rf $(OUT)/test && mkdir -p $(OUT)/test
 	@status=0; \
-	$(MAKE) --no-print-directory check unit example && \
+	$(MAKE) --no-print-directory check unit heavy example && \
 	$(MAKE) --no-print-directory integration scenarios || status=$$?; \
 	$(MAKE) --no-print-directory sandbox-down || status=$$?; \
 	go run ./e2e/tally $(OUT)/test/*.json || status=$$?; \
@@ -78,25 +86,30 @@ generate-check: $(CONTROLLER_GEN)
 	for f in $(OUT)/crd/*.yaml; do cmp $$f config/crd/$$(basename $$f) || { echo "run make generate"; exit 1; }; done
 
 .PHONY: unit
-unit: $(GOTESTSUM) ## Unit and property tests, with the race detector.
+unit: $(GOTESTSUM) ## The quick part: unit and property tests, with the race detector (FRESH=1 runs also what has not changed).
 	@echo "== unit"; mkdir -p $(OUT)/test
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/1-unit.json -- -race -timeout 15m $(PACKAGES)
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/1-unit.json -- $(UNIT_FLAGS) -skip '$(HEAVY)' $(PACKAGES)
+
+.PHONY: heavy
+heavy: $(GOTESTSUM) ## The unit tests that take long, with the race detector (FRESH=1 runs also what has not changed).
+	@echo "== heavy"; mkdir -p $(OUT)/test
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-heavy.json -- $(UNIT_FLAGS) -run '$(HEAVY)' $(HEAVY_PACKAGES)
 
 .PHONY: example
 example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
 	@echo "== example"; mkdir -p $(OUT)/test
-	cd examples/ipfs-kit && $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-example.json -- -timeout 10m ./...
+	cd examples/ipfs-kit && $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-example.json -- -timeout 10m ./...
 
 .PHONY: integration
 integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, with Serin in the test's process.
 	@echo "== integration"; mkdir -p $(OUT)/test
 	set -a; . $(CACHE)/sandbox/environment; set +a; \
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/4-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
 
 .PHONY: scenarios
 scenarios: $(GOTESTSUM) sandbox-up ## Scenarios in the light sandbox, with Serin in the cluster.
 	@echo "== scenarios"; mkdir -p $(OUT)/test
-	$(GOTESTSUM) --format testname --jsonfile $(OUT)/test/4-scenarios.json -- -tags scenarios $(CLUSTER_TESTS) ./e2e/scenarios/...
+	$(GOTESTSUM) --format testname --jsonfile $(OUT)/test/5-scenarios.json -- -tags scenarios $(CLUSTER_TESTS) ./e2e/scenarios/...
 
 .PHONY: e2e-tests
 e2e-tests: PROFILE := full

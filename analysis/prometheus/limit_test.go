@@ -1,6 +1,7 @@
 package prometheus_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -45,6 +46,29 @@ func large(w io.Writer, length int) error {
 	return err
 }
 
+// bomb writes an answer of one series with at least so many bytes of samples,
+// packed: as gzip allows, in parts, of which the one in the middle comes again.
+func bomb(w io.Writer, length int) error {
+	samples := strings.Repeat(`[1000,"1"],`, 100_000)
+	for _, part := range []struct {
+		text  string
+		times int
+	}{{matrixBegins + `{"metric":{"pod":"a"},"values":[`, 1}, {samples, 1 + length/len(samples)}, {`[1001,"1"]]}` + matrixEnds, 1}} {
+		var packed bytes.Buffer
+		writer := gzip.NewWriter(&packed)
+		_, err := io.WriteString(writer, part.text)
+		if err := errors.Join(err, writer.Close()); err != nil {
+			return err
+		}
+		for range part.times {
+			if _, err := w.Write(packed.Bytes()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // counted notes what was written to a client before it hung up.
 type counted struct {
 	http.ResponseWriter
@@ -82,8 +106,7 @@ func TestLargeAnswers(t *testing.T) {
 		}, analysis.Partial, "larger than 32 MiB", 16 << 20},
 		{"packed, unasked", func(w http.ResponseWriter) error {
 			w.Header().Set("Content-Encoding", "gzip")
-			packed := gzip.NewWriter(w)
-			return errors.Join(large(packed, endless), packed.Close())
+			return bomb(w, endless)
 		}, analysis.Outage, "bad_response", 64 << 20},
 		{"of many series", func(w http.ResponseWriter) error {
 			_, err := io.WriteString(w, matrixBegins+strings.Repeat(`{"metric":{"a":"b"},"values":[[1001,"1"]]},`, 120_000)+`{}`+matrixEnds)
@@ -113,9 +136,9 @@ func TestLargeAnswers(t *testing.T) {
 	}
 }
 
-// TestLargeAnswerIsRead wants an answer within the limits counted to its last
+// TestHeavyLargeAnswerIsRead wants an answer within the limits counted to its last
 // sample.
-func TestLargeAnswerIsRead(t *testing.T) {
+func TestHeavyLargeAnswerIsRead(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = large(w, 30<<20) // what it fails to send, the client misses
 	}))
@@ -126,9 +149,9 @@ func TestLargeAnswerIsRead(t *testing.T) {
 	}
 }
 
-// TestLargeAnswersTogether wants what is read at once bounded over all sources
+// TestHeavyLargeAnswersTogether wants what is read at once bounded over all sources
 // of a pool, and given back when it was read.
-func TestLargeAnswersTogether(t *testing.T) {
+func TestHeavyLargeAnswersTogether(t *testing.T) {
 	const each, many = 30 << 20, 8
 	var pool prometheus.Pool
 	var arrived sync.WaitGroup

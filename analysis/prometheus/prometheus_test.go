@@ -419,7 +419,7 @@ func TestLooksMoreFrequentThanScrapes(t *testing.T) {
 	spec.Checks[0].Interval = 200 * time.Millisecond
 	state := analysis.NewState(time.Now())
 	passed, counted, last := false, 0, time.Time{}
-	eventually(t, "ten windows are counted", func() bool {
+	eventually(t, "five windows are counted", func() bool {
 		stable.serve(50, 0, 0)
 		canary.serve(10, 0, 0)
 		now := time.Now()
@@ -432,7 +432,7 @@ func TestLooksMoreFrequentThanScrapes(t *testing.T) {
 		if state.Checks[0].Through.After(last) {
 			counted, last = counted+1, state.Checks[0].Through
 		}
-		return counted >= 10
+		return counted >= 5
 	})
 }
 

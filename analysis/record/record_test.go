@@ -99,10 +99,10 @@ func text(t *testing.T, v any) string {
 	return string(encoded)
 }
 
-// TestRecordIsBounded records a day of looks, across restarts, far beyond the
+// TestHeavyRecordIsBounded records a day of looks, across restarts, far beyond the
 // room there is, and wants the newest kept, and judged again to the same state at
 // any time.
-func TestRecordIsBounded(t *testing.T) {
+func TestHeavyRecordIsBounded(t *testing.T) {
 	state := analysis.NewState(began)
 	rec, err := record.New(spec(), state)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/serin-gitops/serin/analysis/simulate"
 )
 
-// TestSuite runs a reduced suite; `make bench` runs it in full. The seeds are
+// TestHeavySuite runs a reduced suite; `make bench` runs it in full. The seeds are
 // fixed, so it gives the same figures every time.
-func TestSuite(t *testing.T) {
+func TestHeavySuite(t *testing.T) {
 	var rows []simulate.Row
 	for _, c := range simulate.Suite() {
 		runs := 60

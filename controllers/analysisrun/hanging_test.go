@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -98,21 +99,23 @@ func newTrial(t *testing.T, ip string, checks ...v1alpha1.Check) (*Analyst, roll
 // answer freezes the trial, says so, and is counted from its first silence.
 func TestSourceThatHangs(t *testing.T) {
 	t.Parallel()
-	analyst, trial := newTrial(t, "127.0.0.1", v1alpha1.Check{Name: "errors", Ratio: &v1alpha1.RatioCheck{Total: "requests_total", Bad: `requests_total{code=~"5.."}`}})
-	for range 2 {
+	synctest.Test(t, func(t *testing.T) {
+		analyst, trial := newTrial(t, "127.0.0.1", v1alpha1.Check{Name: "errors", Ratio: &v1alpha1.RatioCheck{Total: "requests_total", Bad: `requests_total{code=~"5.."}`}})
+		for range 2 {
+			verdict, err := analyst.Look(t.Context(), trial)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if verdict.Outcome != analysis.Inconclusive || !verdict.Freeze || !strings.Contains(verdict.Message, "prometheus does not answer") {
+				t.Errorf("%s, freeze %t: %s", verdict.Outcome, verdict.Freeze, verdict.Message)
+			}
+			trial.Now = trial.Now.Add(40 * time.Minute)
+		}
 		verdict, err := analyst.Look(t.Context(), trial)
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || !verdict.NeedsPerson || !strings.Contains(verdict.Message, "promote or abort the rollout") {
+			t.Errorf("after 80 minutes of silence no person is asked: %v, %s", err, verdict.Message)
 		}
-		if verdict.Outcome != analysis.Inconclusive || !verdict.Freeze || !strings.Contains(verdict.Message, "prometheus does not answer") {
-			t.Errorf("%s, freeze %t: %s", verdict.Outcome, verdict.Freeze, verdict.Message)
-		}
-		trial.Now = trial.Now.Add(40 * time.Minute)
-	}
-	verdict, err := analyst.Look(t.Context(), trial)
-	if err != nil || !verdict.NeedsPerson || !strings.Contains(verdict.Message, "promote or abort the rollout") {
-		t.Errorf("after 80 minutes of silence no person is asked: %v, %s", err, verdict.Message)
-	}
+	})
 }
 
 // TestPodThatHangs states that a pod that takes requests and does not answer

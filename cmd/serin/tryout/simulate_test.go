@@ -60,7 +60,7 @@ func serin(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-func TestSimulate(t *testing.T) {
+func TestHeavySimulate(t *testing.T) {
 	for _, scenario := range []string{"independent", "bursts", "incidents", "growing-incidents", "ramp", "diurnal", "low-traffic", "cold-cache", "late"} {
 		t.Run(scenario, func(t *testing.T) {
 			out, err := serin(t, "simulate", "-f", "testdata/rollout.yaml", "--template", "testdata/template.yaml",
