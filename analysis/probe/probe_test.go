@@ -77,7 +77,7 @@ func TestHTTP(t *testing.T) {
 		{"large headers", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Large", strings.Repeat("x", 100<<10))
 		}), "", false, "65536 bytes"},
-		{"costly", body(200, manyNumbers), `json.all(a, json.all(b, a + b >= 0))`, false, "the limit"},
+		{"costly", body(200, manyNumbers), `json.all(a, json.all(b, !body.contains("x")))`, false, "the limit"},
 		{"key out of the body", body(200, `"secret"`), `{"a": 1}[json] == 1`, false, "no such key: guard"},
 		{"pattern out of the body", body(200, `"secret"`), `"a".matches("(" + json)`, false, "regular expression"},
 		{"an error beside what is no JSON", body(200, `secret`), `{"a": 1}[body] == 1`, false, "no such key: guard"},

@@ -26,6 +26,7 @@ func failing(text func(r *http.Request) string) http.HandlerFunc {
 // source, of a proxy, of the tokens, or of where one of them redirects, in what
 // is said of it.
 func TestCredentialsInAddresses(t *testing.T) {
+	t.Parallel()
 	const secret = "s3cr3t/of=ours"
 	userinfo, parameter := "http://"+url.UserPassword("a-long-user-name", secret).String()+"@", "?api_key="+url.QueryEscape(secret)+"#frag-"+url.PathEscape(secret)
 	away := freeAddress(t)
@@ -61,6 +62,7 @@ func TestCredentialsInAddresses(t *testing.T) {
 		}, nil, "xxx"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			server := httptest.NewServer(tc.handler)
 			defer server.Close()
 			o := prometheus.Options{URL: strings.Replace(server.URL, "http://", userinfo, 1) + "/path" + parameter, Timeout: 3 * time.Second}

@@ -19,7 +19,7 @@ func newRepositories(t testing.TB, dir string, options gitrepo.Options) *gitrepo
 	return repositories
 }
 
-func TestConformance(t *testing.T) {
+func TestHeavyConformance(t *testing.T) {
 	servers := map[string]gitrepotest.ServerOptions{
 		"partial": {Partial: true},
 		"whole":   {},
