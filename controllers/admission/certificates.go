@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/cert"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
@@ -28,8 +29,6 @@ const (
 	// soon how often until both are in their places.
 	every = 10 * time.Minute
 	soon  = 10 * time.Second
-	// attempts bounds how often a replica reads again because another was first.
-	attempts = 5
 	// authorities is the key of the Secret with the authorities that the API
 	// server is to trust.
 	authorities = "ca.crt"
@@ -92,13 +91,8 @@ func (c *Certificates) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 // the API server trust its authority. Where another replica does the same at the
 // same time, its certificate is taken.
 func (c *Certificates) Ensure(ctx context.Context) error {
-	var err error
-	for range attempts {
-		if err = c.ensure(ctx); !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
-			return err
-		}
-	}
-	return err
+	lost := func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }
+	return retry.OnError(retry.DefaultRetry, lost, func() error { return c.ensure(ctx) })
 }
 
 // ensure reads the configuration before the Secret: then the API server refuses

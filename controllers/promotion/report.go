@@ -109,8 +109,8 @@ func (r *Reconciler) tell(s *scope, next *v1alpha1.Promotion, held string, found
 // stalledBy says whether the conditions have told of it already: once is enough,
 // however the words change.
 func stalledBy(conditions []metav1.Condition, reason string) bool {
-	stalled := meta.FindStatusCondition(conditions, v1alpha1.ConditionStalled)
-	return stalled != nil && stalled.Status == metav1.ConditionTrue && stalled.Reason == reason
+	return meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled) &&
+		meta.FindStatusCondition(conditions, v1alpha1.ConditionStalled).Reason == reason
 }
 
 // again is when to look next.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/internal/obstacles"
+	"github.com/serin-gitops/serin/controllers/internal/status"
 	"github.com/serin-gitops/serin/environments"
 	"github.com/serin-gitops/serin/environments/rollout"
 	"github.com/serin-gitops/serin/traffic"
@@ -212,8 +213,8 @@ func (r *Reconciler) observeCanary(ctx context.Context, s *scene) error {
 	}
 	for _, pod := range s.canaryPods {
 		c.Pods = append(c.Pods, rollout.Pod{
-			Name: pod.Name, ContainersReady: podCondition(&pod, corev1.ContainersReady),
-			Open: podCondition(&pod, v1alpha1.GateTraffic), Ready: podCondition(&pod, corev1.PodReady),
+			Name: pod.Name, ContainersReady: status.PodIs(&pod, corev1.ContainersReady),
+			Open: status.PodIs(&pod, v1alpha1.GateTraffic), Ready: status.PodIs(&pod, corev1.PodReady),
 		})
 	}
 	s.snapshot.Canary = c
@@ -291,20 +292,11 @@ func (r *Reconciler) read(ctx context.Context, key client.ObjectKey, object clie
 func servingPods(pods []corev1.Pod) int32 {
 	var n int32
 	for i := range pods {
-		if podCondition(&pods[i], corev1.PodReady) {
+		if status.PodIs(&pods[i], corev1.PodReady) {
 			n++
 		}
 	}
 	return n
-}
-
-func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == kind {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 // countOf is a number of replicas that the API server fills in with 1.

@@ -1,19 +1,14 @@
 package world
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 
+	ssautil "github.com/fluxcd/pkg/ssa/utils"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	writer "sigs.k8s.io/yaml"
 )
 
 // Remove takes out of an existing cluster what the world made there: its
@@ -54,7 +49,6 @@ func (w *World) marked(ctx context.Context, manifests string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var out strings.Builder
 	for _, object := range objects {
 		if outsideNamespaces(object) {
 			live := object.DeepCopy()
@@ -63,33 +57,20 @@ func (w *World) marked(ctx context.Context, manifests string) (string, error) {
 				return "", fmt.Errorf("look for %s %s: %w", object.GetKind(), object.GetName(), err)
 			}
 			if err != nil || live.GetLabels()[demoLabel] != "" {
-				setDemoLabel(object)
+				ssautil.SetCommonMetadata([]*unstructured.Unstructured{object}, map[string]string{demoLabel: "true"}, nil)
 			}
 		}
-		text, err := writer.Marshal(object)
-		if err != nil {
-			return "", fmt.Errorf("write %s %s: %w", object.GetKind(), object.GetName(), err)
-		}
-		out.WriteString("---\n" + string(text))
 	}
-	return out.String(), nil
+	return ssautil.ObjectsToYAML(objects)
 }
 
 // decode reads manifests.
 func decode(manifests string) ([]*unstructured.Unstructured, error) {
-	var objects []*unstructured.Unstructured
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader([]byte(manifests)), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		switch err := decoder.Decode(&object.Object); {
-		case errors.Is(err, io.EOF):
-			return objects, nil
-		case err != nil:
-			return nil, fmt.Errorf("read what is installed: %w", err)
-		case object.GetKind() != "":
-			objects = append(objects, object)
-		}
+	objects, err := ssautil.ReadObjects(strings.NewReader(manifests))
+	if err != nil {
+		return nil, fmt.Errorf("read what is installed: %w", err)
 	}
+	return objects, nil
 }
 
 // outsideNamespaces says whether an object is the cluster's; namespaces are
@@ -98,14 +79,5 @@ func outsideNamespaces(object *unstructured.Unstructured) bool {
 	return object.GetNamespace() == "" && object.GetKind() != "Namespace"
 }
 
-func setDemoLabel(object *unstructured.Unstructured) {
-	labels := object.GetLabels()
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	labels[demoLabel] = "true"
-	object.SetLabels(labels)
-}
-
 // isGone says that an object is not there, or its kind is not.
-func isGone(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
+func isGone(err error) bool { return apierrors.IsNotFound(err) || isNoKind(err) }

@@ -66,16 +66,7 @@ func (s *Server) use(name string) func() {
 
 // users is held shared by fetches and pushes of a repository, and alone by what
 // removes objects.
-func (s *Server) users(name string) *sync.RWMutex {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	users, found := s.inUse[name]
-	if !found {
-		users = &sync.RWMutex{}
-		s.inUse[name] = users
-	}
-	return users
-}
+func (s *Server) users(name string) *sync.RWMutex { return ofRepository(s, s.inUse, name) }
 
 // collect removes the garbage of one repository.
 func (s *Server) collect(ctx context.Context, name string, now time.Time) (done Collection, err error) {
@@ -159,9 +150,7 @@ func (g *garbage) mark(ctx context.Context) error {
 	if g.live == nil {
 		g.live = make(graph.Set, len(reached))
 	}
-	for _, hash := range reached {
-		g.live[hash] = struct{}{}
-	}
+	g.live.Add(reached)
 	g.tips = now
 	return nil
 }

@@ -114,9 +114,7 @@ func (g *garbage) findPacks(ctx context.Context, store *filesystem.Storage) erro
 			dirty = append(dirty, pack)
 			continue
 		}
-		for _, hash := range pack.objects {
-			held[hash] = struct{}{}
-		}
+		held.Add(pack.objects)
 	}
 	for _, pack := range dirty {
 		needed := slices.DeleteFunc(slices.Clone(pack.objects), func(hash plumbing.Hash) bool {
@@ -133,9 +131,7 @@ func (g *garbage) findPacks(ctx context.Context, store *filesystem.Storage) erro
 		} else {
 			g.packs = append(g.packs, pack)
 		}
-		for _, hash := range needed {
-			held[hash] = struct{}{}
-		}
+		held.Add(needed)
 	}
 	return nil
 }
@@ -177,11 +173,8 @@ func (g *garbage) removePack(ctx context.Context, store *filesystem.Storage, pac
 	}
 	held := graph.Set{}
 	for _, other := range others {
-		if other.id == pack.id {
-			continue
-		}
-		for _, hash := range other.objects {
-			held[hash] = struct{}{}
+		if other.id != pack.id {
+			held.Add(other.objects)
 		}
 	}
 	for _, hash := range pack.objects {

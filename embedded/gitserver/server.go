@@ -215,15 +215,18 @@ func (s *Server) cloneURL(name string) string {
 }
 
 // lock serialises what moves references of one repository.
-func (s *Server) lock(name string) *sync.Mutex {
+func (s *Server) lock(name string) *sync.Mutex { return ofRepository(s, s.locks, name) }
+
+// ofRepository is a repository's own entry, made where there is none yet.
+func ofRepository[T any](s *Server, entries map[string]*T, name string) *T {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	lock, found := s.locks[name]
+	entry, found := entries[name]
 	if !found {
-		lock = &sync.Mutex{}
-		s.locks[name] = lock
+		entry = new(T)
+		entries[name] = entry
 	}
-	return lock
+	return entry
 }
 
 // authenticate returns who asks; the zero User is anybody.

@@ -71,6 +71,16 @@ func Failing(conditions *[]metav1.Condition, generation int64, reason, message s
 	meta.RemoveStatusCondition(conditions, v1alpha1.ConditionStalled)
 }
 
+// PodIs says whether a condition of a pod is true.
+func PodIs(pod *corev1.Pod, kind corev1.PodConditionType) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == kind {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
 func set(conditions *[]metav1.Condition, kind string, value metav1.ConditionStatus, generation int64, reason, message string) {
 	meta.SetStatusCondition(conditions, metav1.Condition{
 		Type: kind, Status: value, ObservedGeneration: generation,

@@ -93,11 +93,7 @@ func assessPods(found *promotion.Workload, wanted v1alpha1.PromotedWorkload, is 
 	}
 }
 
-func unready(pod corev1.Pod) bool {
-	return !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
-}
+func unready(pod corev1.Pod) bool { return !status.PodIs(&pod, corev1.PodReady) }
 
 // hopeless are reasons of waiting containers that waiting does not help.
 var hopeless = []string{

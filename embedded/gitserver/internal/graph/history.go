@@ -19,10 +19,15 @@ type Set map[plumbing.Hash]struct{}
 // SetOf makes a Set of a list.
 func SetOf(list []plumbing.Hash) Set {
 	set := make(Set, len(list))
-	for _, h := range list {
-		set[h] = struct{}{}
-	}
+	set.Add(list)
 	return set
+}
+
+// Add puts a list into the set.
+func (s Set) Add(list []plumbing.Hash) {
+	for _, h := range list {
+		s[h] = struct{}{}
+	}
 }
 
 // Has says whether h is in the set.
