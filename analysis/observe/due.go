@@ -127,7 +127,7 @@ func (a Counters) settled(w analysis.Window) bool {
 	return true
 }
 
-// count fills in an observation of a window within the a.
+// count fills in an observation of a window that the samples cover.
 func (a Counters) count(check analysis.Check, trial Trial, obs *analysis.Observation) {
 	stable, canary := counting.Requests(obs.Window, a.Total, a.Part, trial.Born)
 	stable, canary = failures(check, stable), failures(check, canary)

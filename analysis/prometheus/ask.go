@@ -138,11 +138,7 @@ func (c *Client) outage(err error) error {
 // person reads of what a server says. Not the other way round: half a secret would
 // not be known again.
 func (c *Client) clean(message string) string {
-	message = c.secrets.clean(message)
-	if len(message) > longestMessage {
-		message = strings.ToValidUTF8(message[:longestMessage], "") + "..."
-	}
-	return message
+	return cut(c.secrets.clean(message), longestMessage)
 }
 
 // empty answers may fill up later and are not remembered.
@@ -156,8 +152,11 @@ func empty(value model.Value) bool {
 	return false
 }
 
-func short(s string) string {
-	const longest = 120
+// short is a query as messages have it.
+func short(s string) string { return cut(s, 120) }
+
+// cut ends a text after so many bytes.
+func cut(s string, longest int) string {
 	if len(s) > longest {
 		return strings.ToValidUTF8(s[:longest], "") + "..."
 	}

@@ -73,8 +73,8 @@ The same seed gives the same table.`,
 	return cmd
 }
 
-// mostRequests a second can be simulated: beyond it, counts are no longer exact
-// in the chances that are drawn.
+// mostRequests a second are simulated, exclusively: more is a slip of the finger,
+// and no rollout of anybody's.
 const mostRequests = 1e6
 
 // run simulates and prints.
