@@ -139,7 +139,7 @@ func crash(w Limits, p Pod) (reason, message string) {
 		case slices.Contains(imageReasons, c.Waiting) && !passing(c.WaitingMessage):
 			return ReasonImagePull, fmt.Sprintf("container %s of canary pod %s has no image: %s%s", c.Name, p.Name, c.Waiting, detail(c.WaitingMessage))
 		case crashes(c) > w.MaxRestarts:
-			return ReasonCrashed, fmt.Sprintf("container %s of canary pod %s crashed %d times, %d accepted (last: %s, exit code %d)", c.Name, p.Name, crashes(c), w.MaxRestarts, orUnknown(c.Terminated), c.ExitCode)
+			return ReasonCrashed, fmt.Sprintf("container %s of canary pod %s crashed %s, %d accepted (last: %s, exit code %d)", c.Name, p.Name, times(crashes(c)), w.MaxRestarts, orUnknown(c.Terminated), c.ExitCode)
 		}
 	}
 	return "", ""
@@ -157,6 +157,13 @@ func crashes(c Container) int32 {
 		return 1
 	}
 	return c.Restarts
+}
+
+func times(n int32) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // unreadyFor is how long a pod has been without ready containers, from when it

@@ -130,7 +130,7 @@ func (s *story) good(ctx context.Context) error {
 
 // errors: v1.2.0 answers 10% of requests with errors; prod's analysis finds it.
 func (s *story) errors(ctx context.Context) error {
-	if _, err := s.push(ctx, v2, images.Errors, "one whose workers fail 10% of the requests; dev and staging do not look"); err != nil {
+	if _, err := s.push(ctx, v2, images.Errors, "one whose workers fail 10% of the requests; the checks of dev and staging count no requests, those of prod do"); err != nil {
 		return err
 	}
 	if err := s.through(ctx, v2); err != nil {

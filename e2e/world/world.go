@@ -10,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/e2e/images"
@@ -99,6 +101,8 @@ func Start(ctx context.Context, options Options) (*World, error) {
 		return nil, err
 	}
 	w := &World{Cluster: cluster, options: options, Builder: &images.Builder{Root: root, Cache: filepath.Join(cacheOf(root), "images")}}
+	// The client has nothing to log, and complains at length where nobody said so.
+	log.SetLogger(logr.Discard())
 	if w.Client, err = newClient(cluster); err != nil {
 		return nil, err
 	}

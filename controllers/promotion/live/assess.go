@@ -141,6 +141,9 @@ func assessRollout(wanted v1alpha1.PromotedWorkload, is state, rollout *v1alpha1
 		workload.Message = "does not name " + briefly(wanted.Images) + " yet"
 		return workload
 	}
+	if !begun(wanted, status) {
+		workload.Message = fmt.Sprintf("Rollout %s has not begun with %s yet; it is %s: %s", rollout.Name, briefly(wanted.Images), status.Phase, status.Message)
+	}
 	workload.Stopped = status.ClockStopped != "" || status.Phase == v1alpha1.RolloutPaused
 	if hasImages(status.Canary, wanted.Images) || hasImages(status.Stable, wanted.Images) {
 		workload.Evidence = status.Evidence
@@ -172,6 +175,13 @@ func assessRollout(wanted v1alpha1.PromotedWorkload, is state, rollout *v1alpha1
 func returned(wanted v1alpha1.PromotedWorkload, status v1alpha1.RolloutStatus, created metav1.Time) bool {
 	ours := status.TrialStarted != nil && !status.TrialStarted.Before(&created)
 	return status.Failure != "" && ours && hasImages(status.Canary, wanted.Images) && !hasImages(status.Stable, wanted.Images)
+}
+
+// begun says whether a Rollout's status is of the images: while it is of other
+// ones, its phase tells nothing of these.
+func begun(wanted v1alpha1.PromotedWorkload, status v1alpha1.RolloutStatus) bool {
+	onTrial := status.Phase != v1alpha1.RolloutHealthy && hasImages(status.Canary, wanted.Images)
+	return status.Stable == nil || onTrial || hasImages(status.Stable, wanted.Images)
 }
 
 func rolledBack(workload promotion.Workload, rollout *v1alpha1.Rollout) promotion.Workload {

@@ -125,8 +125,8 @@ func TestAssess(t *testing.T) {
 		{"missing", state{}, nil, promotion.WorkloadStale, "not in the cluster"},
 		{"the old image", deployment("registry.test/app:v1", none), nil, promotion.WorkloadStale, "does not name"},
 		{"ready, by digest alone", deployment("registry.test/app@"+digest, none), nil, promotion.WorkloadReady, ""},
-		{"not seen by its controller yet", deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Generation = 3 }), nil, promotion.WorkloadRolling, ""},
-		{"an old pod is left", deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Status.Replicas = 4 }), nil, promotion.WorkloadRolling, "3 of 3 pods updated"},
+		{"not seen by its controller yet", deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Generation = 3 }), nil, promotion.WorkloadRolling, "its controller is yet to update its pods"},
+		{"an old pod is left", deployment(wanted.Images[0], func(d *appsv1.Deployment) { d.Status.Replicas = 4 }), nil, promotion.WorkloadRolling, "updated pods: 3 of 3, available: 3"},
 		{"paused", deployment(wanted.Images[0], func(d *appsv1.Deployment) { rolling(d); d.Spec.Paused = true }), nil, promotion.WorkloadRolling, "paused"},
 		{"past its own deadline", deployment(wanted.Images[0], func(d *appsv1.Deployment) {
 			rolling(d)
@@ -159,26 +159,30 @@ func TestAssessRollout(t *testing.T) {
 		status  v1alpha1.RolloutStatus
 		state   promotion.WorkloadState
 		stopped bool
+		says    string
 	}{
-		{"not applied yet", deployment("registry.test/app:v1", func(*appsv1.Deployment) {}), v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: newRevision}, promotion.WorkloadStale, false},
-		{"not seen yet", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: oldRevision}, promotion.WorkloadRolling, false},
-		{"on trial", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutProgressing, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, false},
-		{"paused", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutPaused, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, true},
-		{"frozen", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutProgressing, ClockStopped: "Frozen", Canary: newRevision}, promotion.WorkloadRolling, true},
-		{"failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRollingBack, Failure: "errors", Stable: oldRevision, Canary: newRevision}, promotion.WorkloadFailed, false},
-		{"withdrawn", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, false},
-		{"an earlier canary failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Failure: "errors", Stable: oldRevision, Canary: oldRevision}, promotion.WorkloadRolling, false},
-		{"returned from its bake", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRollingBack, Failure: "errors", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadFailed, false},
-		{"returned, and at rest again", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Failure: "errors", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadFailed, false},
-		{"failed for a Promotion before", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Failure: "errors", TrialStarted: &before, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadStale, false},
-		{"came to no verdict", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Unfinished: "its deadline", ClockStopped: "Waiting", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, true},
-		{"baking", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutBaking, Stable: newRevision}, promotion.WorkloadBaking, false},
-		{"healthy", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: newRevision}, promotion.WorkloadReady, false},
+		{"not applied yet", deployment("registry.test/app:v1", func(*appsv1.Deployment) {}), v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: newRevision}, promotion.WorkloadStale, false, "does not name app:v2"},
+		{"not seen yet", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: oldRevision}, promotion.WorkloadRolling, false, "Rollout web has not begun with app:v2@012345678901 yet; it is Healthy: words"},
+		{"another is on trial", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutProgressing, Stable: oldRevision, Canary: oldRevision}, promotion.WorkloadRolling, false, "Rollout web has not begun with app:v2@012345678901 yet; it is Progressing: words"},
+		{"at rest after it failed before", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Failure: "errors", TrialStarted: &before, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, false, "Rollout web has not begun with app:v2@012345678901 yet; it is Healthy: words"},
+		{"on trial", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutProgressing, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, false, "Rollout web is Progressing: words"},
+		{"paused", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutPaused, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, true, ""},
+		{"frozen", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutProgressing, ClockStopped: "Frozen", Canary: newRevision}, promotion.WorkloadRolling, true, ""},
+		{"failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRollingBack, Failure: "errors", Stable: oldRevision, Canary: newRevision}, promotion.WorkloadFailed, false, "Rollout web rolled back: errors"},
+		{"withdrawn", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, false, ""},
+		{"an earlier canary failed", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Failure: "errors", Stable: oldRevision, Canary: oldRevision}, promotion.WorkloadRolling, false, "Rollout web has not begun with app:v2@012345678901 yet; it is RolledBack: words"},
+		{"returned from its bake", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRollingBack, Failure: "errors", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadFailed, false, ""},
+		{"returned, and at rest again", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Failure: "errors", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadFailed, false, ""},
+		{"failed for a Promotion before", previous, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Failure: "errors", TrialStarted: &before, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadStale, false, ""},
+		{"came to no verdict", held, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutRolledBack, Unfinished: "its deadline", ClockStopped: "Waiting", TrialStarted: &now, Stable: oldRevision, Canary: newRevision}, promotion.WorkloadRolling, true, ""},
+		{"baking", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutBaking, Stable: newRevision}, promotion.WorkloadBaking, false, ""},
+		{"healthy", settled, v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutHealthy, Stable: newRevision}, promotion.WorkloadReady, false, "Rollout web is Healthy: words"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := assessRollout(wanted, c.is, &v1alpha1.Rollout{Status: c.status}, created)
-			if got.State != c.state || got.Stopped != c.stopped {
-				t.Errorf("%s, stopped %t; want %s, %t", got.State, got.Stopped, c.state, c.stopped)
+			c.status.Message = "words"
+			got := assessRollout(wanted, c.is, &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Status: c.status}, created)
+			if got.State != c.state || got.Stopped != c.stopped || !strings.HasPrefix(got.Message, c.says) {
+				t.Errorf("%s, stopped %t: %q; want %s, %t: %q", got.State, got.Stopped, got.Message, c.state, c.stopped, c.says)
 			}
 		})
 	}

@@ -34,7 +34,7 @@ func ofDeployment(d *appsv1.Deployment) state {
 	is := state{found: true, template: d.Spec.Template, selector: d.Spec.Selector}
 	is.settled = status.ObservedGeneration >= d.Generation && status.UpdatedReplicas == want &&
 		status.AvailableReplicas == want && status.Replicas == want
-	is.progress = fmt.Sprintf("%d of %d pods updated, %d available", status.UpdatedReplicas, want, status.AvailableReplicas)
+	is.progress = progress(status.ObservedGeneration >= d.Generation, status.UpdatedReplicas, want, status.AvailableReplicas, "available")
 	is.refused = obstacles.Refused(d)
 	for _, condition := range status.Conditions {
 		if condition.Type == appsv1.DeploymentProgressing && condition.Reason == "ProgressDeadlineExceeded" && status.ObservedGeneration >= d.Generation {
@@ -52,7 +52,7 @@ func ofStatefulSet(s *appsv1.StatefulSet) state {
 	is := state{found: true, template: s.Spec.Template, selector: s.Spec.Selector}
 	is.settled = status.ObservedGeneration >= s.Generation && status.UpdatedReplicas == want && status.ReadyReplicas == want &&
 		(want == 0 || status.CurrentRevision == status.UpdateRevision)
-	is.progress = fmt.Sprintf("%d of %d pods updated, %d ready", status.UpdatedReplicas, want, status.ReadyReplicas)
+	is.progress = progress(status.ObservedGeneration >= s.Generation, status.UpdatedReplicas, want, status.ReadyReplicas, "ready")
 	is.short = status.Replicas < want
 	return is
 }
@@ -61,9 +61,18 @@ func ofDaemonSet(d *appsv1.DaemonSet) state {
 	want, status := d.Status.DesiredNumberScheduled, d.Status
 	is := state{found: true, template: d.Spec.Template, selector: d.Spec.Selector}
 	is.settled = status.ObservedGeneration >= d.Generation && status.UpdatedNumberScheduled == want && status.NumberAvailable == want
-	is.progress = fmt.Sprintf("%d of %d pods updated, %d available", status.UpdatedNumberScheduled, want, status.NumberAvailable)
+	is.progress = progress(status.ObservedGeneration >= d.Generation, status.UpdatedNumberScheduled, want, status.NumberAvailable, "available")
 	is.short = status.CurrentNumberScheduled < want
 	return is
+}
+
+// progress says how far a workload's own controller is. What that counted before
+// it saw the newest template is of the one before.
+func progress(seen bool, updated, want, up int32, word string) string {
+	if !seen {
+		return "its controller is yet to update its pods"
+	}
+	return fmt.Sprintf("updated pods: %d of %d, %s: %d", updated, want, word, up)
 }
 
 func replicas(n *int32) int32 {
