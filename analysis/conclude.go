@@ -13,6 +13,10 @@ import (
 // longer passes: the weight stays until the doubt is settled.
 const suspicion = 0.1
 
+// firstSamples is how long pods may run before their metrics are missed: two
+// scrapes of Prometheus at its usual 15 s.
+const firstSamples = 30 * time.Second
+
 // judgeCheck gives one check's verdict from its state.
 func judgeCheck(spec Spec, check Check, trial State, s CheckState, now time.Time) CheckVerdict {
 	v := CheckVerdict{Name: check.Name, Kind: check.Kind, DryRun: check.DryRun, Outcome: Inconclusive}
@@ -134,7 +138,7 @@ func (s CheckState) doubt(check Check, v CheckVerdict) CheckVerdict {
 // withhold turns a verdict that rests on missing or old data into a hold.
 func withhold(spec Spec, check Check, trial State, s CheckState, v CheckVerdict, now time.Time) CheckVerdict {
 	if a := s.Absence; a != nil {
-		return absentVerdict(spec, check, *a, v, now)
+		return absentVerdict(spec, check, trial, *a, v, now)
 	}
 	if s.Through.IsZero() {
 		if v.Reason != ReasonNoData {
@@ -157,7 +161,7 @@ func withhold(spec Spec, check Check, trial State, s CheckState, v CheckVerdict,
 	return v
 }
 
-func absentVerdict(spec Spec, check Check, a AbsenceState, v CheckVerdict, now time.Time) CheckVerdict {
+func absentVerdict(spec Spec, check Check, trial State, a AbsenceState, v CheckVerdict, now time.Time) CheckVerdict {
 	since := now.Sub(a.Since)
 	doubtful := v.Reason == ReasonSuspicious || v.Reason == ReasonProbesFailing
 	v.Outcome, v.Proven = Inconclusive, false
@@ -178,6 +182,9 @@ func absentVerdict(spec Spec, check Check, a AbsenceState, v CheckVerdict, now t
 		return v
 	case NoSeries:
 		v.Reason, v.Message = ReasonNoSeries, "no series matches; check the selector and that the pods are scraped: "+a.Message
+		if now.Sub(trial.Step) < max(firstSamples, 2*check.interval()) {
+			v.Message = "waits for the first samples of new pods: " + a.Message
+		}
 	case Partial:
 		v.Reason, v.Message = ReasonPartialData, "the source gave a partial answer, which is not counted: "+a.Message
 	default:

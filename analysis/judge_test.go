@@ -127,6 +127,38 @@ func TestAbsence(t *testing.T) {
 	}
 }
 
+// Pods that were just started have not been scraped: nobody has to look at a
+// selector for that.
+func TestFirstSamplesAreWaitedFor(t *testing.T) {
+	const hint = "check the selector"
+	for _, tc := range []struct {
+		name     string
+		interval time.Duration
+		age      time.Duration
+		hint     bool
+	}{
+		{"at its begin", 2 * time.Second, 2 * time.Second, false},
+		{"after one usual scrape", 2 * time.Second, 28 * time.Second, false},
+		{"after two", 2 * time.Second, 30 * time.Second, true},
+		{"after one slow look", time.Minute, time.Minute, false},
+		{"after two slow looks", time.Minute, 2 * time.Minute, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			spec := ratioSpec(0.01)
+			spec.Checks[0].Interval = tc.interval
+			now := began.Add(tc.age)
+			absence := analysis.Observation{Check: "errors", Window: analysis.Window{Start: began, End: now}, Absence: &analysis.Absence{Kind: analysis.NoSeries, Message: "none"}}
+			state, v := analysis.Judge(spec, analysis.NewState(began), []analysis.Observation{absence}, now)
+			if v.Reason != analysis.ReasonNoSeries || strings.Contains(v.Message, hint) != tc.hint {
+				t.Errorf("%s %q; want %s, with the hint %t", v.Reason, v.Message, analysis.ReasonNoSeries, tc.hint)
+			}
+			if _, v = analysis.Judge(spec, analysis.BeginStep(state, now), nil, now); strings.Contains(v.Message, hint) {
+				t.Errorf("a new step begins: %q", v.Message)
+			}
+		})
+	}
+}
+
 func TestOutageLimit(t *testing.T) {
 	spec := ratioSpec(0)
 	spec.SourceLimit = time.Minute

@@ -34,7 +34,7 @@ func TestResources(t *testing.T) {
 		{"as much as stable", repeat(3, good), analysis.Pass, analysis.ReasonHealthy, "memory 180 MiB a pod, stable 180 MiB (1 times, at most 2)"},
 		{"one sample", repeat(1, bad), analysis.Inconclusive, analysis.ReasonProbesFailing, "1 of the last 1 looks failed, 3 fail the check"},
 		{"three samples", repeat(3, bad), analysis.Fail, analysis.ReasonOverStable, "memory 412 MiB a pod, stable 180 MiB (2.3 times, at most 2)"},
-		{"no series of stable, as while it bakes", append(repeat(2, bad), absence(2, analysis.NoSeries), absence(3, analysis.NoSeries)), analysis.Inconclusive, analysis.ReasonNoSeries, "no series"},
+		{"no series of stable, as while it bakes", append(repeat(2, bad), absence(2, analysis.NoSeries), absence(3, analysis.NoSeries)), analysis.Inconclusive, analysis.ReasonNoSeries, "waits for the first samples"},
 		{"not measured", []analysis.Observation{{Check: "memory", Window: window(0), Usage: &usage.Seen{}}}, analysis.Inconclusive, analysis.ReasonNoData, "was not measured"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -66,7 +66,7 @@ func (a Counters) Windows(check analysis.Check, trial Trial, open analysis.Windo
 			why = "samples of this time are yet to be shown by the source"
 			break
 		}
-		if why = a.lacks(obs.Window); why != "" || !a.inPhase(obs.Window) {
+		if why = a.lacks(trial, obs.Window); why != "" || !a.inPhase(obs.Window) {
 			continue
 		}
 		a.count(check, trial, &obs)
@@ -96,17 +96,20 @@ func (o Observer) counters(ctx context.Context, check analysis.Check, trial Tria
 		return Counters{}, err
 	}
 	for arm := range total {
-		if len(total[arm]) == 0 {
+		if len(total[arm]) == 0 && !trial.spares(arm) {
 			return Counters{}, &analysis.Absence{Kind: analysis.NoSeries, Message: "no request counter of " + armNames[arm]}
 		}
 	}
 	return Counters{Total: total, Part: part}, overlap(total)
 }
 
+// spares says whether an arm may be without series.
+func (t Trial) spares(arm int) bool { return t.Alone && arm == stable }
+
 // lacks says why a window cannot be counted yet; empty where it can.
-func (a Counters) lacks(w analysis.Window) string {
+func (a Counters) lacks(trial Trial, w analysis.Window) string {
 	for arm := range a.Total {
-		if !counting.Sampled(w, a.Total[arm]) {
+		if !trial.spares(arm) && !counting.Sampled(w, a.Total[arm]) {
 			return errNotScraped.Message + ": " + armNames[arm]
 		}
 	}

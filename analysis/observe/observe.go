@@ -34,6 +34,9 @@ type Trial struct {
 	Args map[string]string
 	// Born tells when the pod behind a series started; nil where that is unknown.
 	Born counting.Born
+	// Alone says that no pod of stable is left, as while it bakes: the canary is
+	// counted without it.
+	Alone bool
 }
 
 // Observer asks one source.
@@ -110,7 +113,7 @@ func (o Observer) counts(ctx context.Context, check analysis.Check, trial Trial,
 	if err != nil {
 		return err
 	}
-	if why := counters.lacks(obs.Window); why != "" {
+	if why := counters.lacks(trial, obs.Window); why != "" {
 		return &analysis.Absence{Kind: analysis.NoData, Message: why}
 	}
 	counters.count(check, trial, obs)

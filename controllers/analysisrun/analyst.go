@@ -53,6 +53,8 @@ type Series struct {
 	Args map[string]string
 	// Born tells when the pod behind a series began to run.
 	Born counting.Born
+	// Alone says that no pod of stable is left, as while it bakes.
+	Alone bool
 }
 
 // Metrics asks one source of time series.

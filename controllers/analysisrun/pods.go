@@ -147,7 +147,7 @@ func seriesOf(trial rollout.Trial) Series {
 	ro := trial.Rollout
 	return Series{
 		Arms: analysis.Arms{Stable: matcher(ro.Namespace, trial.Stable), Canary: matcher(ro.Namespace, trial.Canary)},
-		Args: Args(ro), Born: births(trial),
+		Args: Args(ro), Born: births(trial), Alone: ro.Status.Phase == v1alpha1.RolloutBaking && len(trial.Stable) == 0,
 	}
 }
 
