@@ -47,12 +47,15 @@ type existing struct {
 	run string
 }
 
-// mayClear refuses to go on where a namespace of the world's is another's, or
+// mayClear refuses to go on where something of the world's name is another's, or
 // where the cluster lacks what Serin needs.
 func (e *existing) mayClear(ctx context.Context) error {
 	if e.w.options.Registry == "" {
 		return errors.New("an existing cluster needs a registry that its nodes pull from without a login and that this machine can push to: " +
 			"make demo KUBECONFIG=... REGISTRY=host/path (http://host/path where it has no TLS; and REGISTRY_PUSH=host/path where it has another name here)")
+	}
+	if err := e.w.refuseOthers(ctx); err != nil {
+		return err
 	}
 	for _, name := range worldNamespaces() {
 		var namespace corev1.Namespace

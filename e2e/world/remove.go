@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	ssautil "github.com/fluxcd/pkg/ssa/utils"
@@ -12,8 +13,8 @@ import (
 )
 
 // Remove takes out of an existing cluster what the world made there: its
-// namespaces, and the definitions and roles that were not there before, also
-// those of a world that was ended half-way.
+// namespaces, and its definitions and roles, also those of a world that was ended
+// half-way.
 func (w *World) Remove(ctx context.Context) error {
 	if err := w.clear(ctx); err != nil {
 		return err
@@ -42,25 +43,47 @@ func (w *World) Remove(ctx context.Context) error {
 	return nil
 }
 
-// marked are manifests in which what is outside of namespaces, and not there yet
-// or there by an earlier world, bears the label by which Remove finds it.
-func (w *World) marked(ctx context.Context, manifests string) (string, error) {
+// refuseOthers fails where something outside of namespaces that the world would
+// install is there already and no earlier world's: a Serin of somebody's, which
+// would be overwritten.
+func (w *World) refuseOthers(ctx context.Context) error {
+	manifests, err := w.render(w.host.overlay())
+	if err != nil {
+		return err
+	}
+	objects, err := decode(manifests)
+	if err != nil {
+		return err
+	}
+	return w.refuseOther(ctx, objects)
+}
+
+func (w *World) refuseOther(ctx context.Context, objects []*unstructured.Unstructured) error {
+	for _, object := range objects {
+		if !outsideNamespaces(object) {
+			continue
+		}
+		live := object.DeepCopy()
+		switch err := w.Client.Get(ctx, client.ObjectKeyFromObject(object), live); {
+		case err != nil && !isGone(err):
+			return fmt.Errorf("look for %s %s: %w", object.GetKind(), object.GetName(), err)
+		case err == nil && live.GetLabels()[demoLabel] == "":
+			return fmt.Errorf("%s %s is in the cluster already and not the demo's, as where Serin is installed, which the demo would overwrite: "+
+				"nothing was changed; use a cluster without Serin, or remove it there", object.GetKind(), object.GetName())
+		}
+	}
+	return nil
+}
+
+// marked are manifests in which what is outside of namespaces bears the label by
+// which Remove finds it.
+func marked(manifests string) (string, error) {
 	objects, err := decode(manifests)
 	if err != nil {
 		return "", err
 	}
-	for _, object := range objects {
-		if outsideNamespaces(object) {
-			live := object.DeepCopy()
-			err := w.Client.Get(ctx, client.ObjectKeyFromObject(object), live)
-			if err != nil && !isGone(err) {
-				return "", fmt.Errorf("look for %s %s: %w", object.GetKind(), object.GetName(), err)
-			}
-			if err != nil || live.GetLabels()[demoLabel] != "" {
-				ssautil.SetCommonMetadata([]*unstructured.Unstructured{object}, map[string]string{demoLabel: "true"}, nil)
-			}
-		}
-	}
+	outside := slices.DeleteFunc(slices.Clone(objects), func(object *unstructured.Unstructured) bool { return !outsideNamespaces(object) })
+	ssautil.SetCommonMetadata(outside, map[string]string{demoLabel: "true"}, nil)
 	return ssautil.ObjectsToYAML(objects)
 }
 

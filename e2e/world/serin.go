@@ -159,7 +159,7 @@ func (w *World) deploySerin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if manifests, err = w.marked(ctx, manifests); err != nil {
+	if manifests, err = marked(manifests); err != nil {
 		return err
 	}
 	if err := w.applyCRDs(ctx); err != nil {
@@ -178,7 +178,7 @@ func (w *World) applyCRDs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if manifests, err = w.marked(ctx, manifests); err != nil {
+	if manifests, err = marked(manifests); err != nil {
 		return err
 	}
 	if err := w.Apply(ctx, manifests); err != nil {
