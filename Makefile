@@ -34,6 +34,9 @@ IN_MEMORY       = $(if $(MEMORY),GOTMPDIR=$${GOTMPDIR:-$${TMPDIR:-/tmp}} TMPDIR=
 # One package at a time: these share one cluster.
 CLUSTER_TESTS := -p 1 -count 1 -timeout 40m
 
+# Without this line the first thing that a newcomer sees is Go at its downloads.
+BUILDING := [ -d "$$(go env GOCACHE)/00" ] || echo "Go fetches and builds the modules of this program first: 2 to 5 minutes, once."
+
 .PHONY: help
 help: ## List the targets.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 18
@@ -42,10 +45,12 @@ help: ## List the targets.
 
 .PHONY: demo
 demo: ## Show a release travel to production and a bad one come back (PROFILE=light|full, DEMO_KEEP=1; KUBECONFIG=file REGISTRY=host/path on a cluster of yours).
-	go run ./e2e/demo --profile $(PROFILE) $(if $(filter command% environment%,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG) --registry "$(REGISTRY)" --registry-push "$(REGISTRY_PUSH)" --prometheus "$(PROMETHEUS)")
+	@$(BUILDING)
+	@go run ./e2e/demo --profile $(PROFILE) $(if $(filter command% environment%,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG) --registry "$(REGISTRY)" --registry-push "$(REGISTRY_PUSH)" --prometheus "$(PROMETHEUS)")
 
 .PHONY: test
 test: ## Check everything that needs the light sandbox: style, unit, heavy, integration, scenarios.
+	@$(BUILDING)
 	@rm -rf $(OUT)/test && mkdir -p $(OUT)/test
 	@status=0; \
 	$(MAKE) --no-print-directory check unit heavy example RACE=1 && \
@@ -56,6 +61,7 @@ test: ## Check everything that needs the light sandbox: style, unit, heavy, inte
 
 .PHONY: e2e
 e2e: ## Check the full sandbox: Gitea, Flux and Traefik.
+	@$(BUILDING)
 	@rm -rf $(OUT)/e2e && mkdir -p $(OUT)/e2e
 	@status=0; \
 	$(MAKE) --no-print-directory e2e-tests || status=$$?; \
