@@ -48,6 +48,8 @@ type Step struct {
 	// UntilEvidence advances as soon as the judge has proof, For being the
 	// longest time.
 	UntilEvidence bool
+	// Least is how long such a step lasts however soon there is proof.
+	Least time.Duration
 	// HoldOnTimeout keeps such a step when For is over, until there is proof.
 	HoldOnTimeout bool
 }
@@ -56,11 +58,11 @@ type Step struct {
 func (s Step) MayEnd(clock time.Duration, proven bool) bool {
 	switch {
 	case s.UntilEvidence && proven:
-		return true
+		return clock >= s.Least
 	case s.UntilEvidence && s.HoldOnTimeout:
 		return false
 	}
-	return clock >= s.For
+	return clock >= max(s.For, s.Least)
 }
 
 // Ramp makes steps of equal length from one weight to another in a given time.

@@ -42,6 +42,15 @@ type Analysis struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	FreezeLimit metav1.Duration `json:"freezeLimit,omitzero"`
+	// inconclusiveLimit is how long the verdict of a trial may stay Inconclusive
+	// without a break, such as for want of traffic, until a person is asked (the
+	// Rollout is Paused then, and goes on by itself once the verdict passes); 0,
+	// the default, leaves that to the trial's deadline.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
+	InconclusiveLimit metav1.Duration `json:"inconclusiveLimit,omitzero"`
 	// history is how many AnalysisRuns of this Rollout are kept; the oldest go
 	// first.
 	// +kubebuilder:validation:Minimum=1

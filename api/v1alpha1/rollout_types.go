@@ -91,6 +91,7 @@ type RouteReference struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.duration) || has(self.until)",message="a step needs duration, or until: Evidence"
 // +kubebuilder:validation:XValidation:rule="!has(self.until) || self.until != 'Approval' || !has(self.duration)",message="a step until Approval has no duration"
+// +kubebuilder:validation:XValidation:rule="!has(self.minDuration) || has(self.until) && self.until == 'Evidence'",message="minDuration is for a step until: Evidence; any other lasts its duration"
 type Step struct {
 	// weight of the canary in percent.
 	// +kubebuilder:validation:Minimum=0
@@ -103,6 +104,13 @@ type Step struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
 	Duration *metav1.Duration `json:"duration,omitempty"`
+	// minDuration is how long a step until: Evidence lasts at least, however soon
+	// there is evidence.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:Pattern=`^(0|([0-9]{1,6}(\.[0-9]{1,3})?h)?([0-9]{1,6}(\.[0-9]{1,3})?m)?([0-9]{1,8}(\.[0-9]{1,3})?s)?([0-9]{1,9}ms)?)$`
+	MinDuration *metav1.Duration `json:"minDuration,omitempty"`
 	// until Evidence goes on as soon as the judge has enough; until Approval
 	// waits for "serin resume-rollout".
 	// +kubebuilder:validation:Enum=Evidence;Approval
@@ -197,7 +205,11 @@ type RolloutStatus struct {
 	// trialClock is how much of the trial's time is used up.
 	// +optional
 	TrialClock metav1.Duration `json:"trialClock,omitzero"`
-	// clockAt is when clock and trialClock were last brought forward.
+	// undecided is how long the verdict has been Inconclusive without a break;
+	// pauses and freezes do not count.
+	// +optional
+	Undecided metav1.Duration `json:"undecided,omitzero"`
+	// clockAt is when the clocks were last brought forward.
 	// +optional
 	ClockAt *metav1.MicroTime `json:"clockAt,omitempty"`
 	// clockStopped says why the clock stands still: Paused, Frozen (a source is

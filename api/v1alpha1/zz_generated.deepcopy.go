@@ -33,6 +33,7 @@ func (in *Analysis) DeepCopyInto(out *Analysis) {
 	}
 	out.Interval = in.Interval
 	out.FreezeLimit = in.FreezeLimit
+	out.InconclusiveLimit = in.InconclusiveLimit
 	out.HistoryAge = in.HistoryAge
 }
 
@@ -1406,6 +1407,7 @@ func (in *RolloutStatus) DeepCopyInto(out *RolloutStatus) {
 	}
 	out.Clock = in.Clock
 	out.TrialClock = in.TrialClock
+	out.Undecided = in.Undecided
 	if in.ClockAt != nil {
 		in, out := &in.ClockAt, &out.ClockAt
 		*out = (*in).DeepCopy()
@@ -1490,6 +1492,11 @@ func (in *Step) DeepCopyInto(out *Step) {
 	*out = *in
 	if in.Duration != nil {
 		in, out := &in.Duration, &out.Duration
+		*out = new(v1.Duration)
+		**out = **in
+	}
+	if in.MinDuration != nil {
+		in, out := &in.MinDuration, &out.MinDuration
 		*out = new(v1.Duration)
 		**out = **in
 	}

@@ -53,6 +53,7 @@ func specOf(ro *v1alpha1.Rollout, router traffic.Router, target traffic.Target) 
 		Routed:   routed(ro), Paused: ro.Spec.Paused,
 		Bake: ro.Spec.Bake.Duration, Drain: orDefault(ro.Spec.Drain, defaultDrain),
 		Deadline: orDefault(ro.Spec.Deadline, defaultDeadline), Interval: intervalOf(ro),
+		InconclusiveLimit: ro.Spec.Analysis.InconclusiveLimit.Duration,
 	}
 	for _, step := range Steps(ro) {
 		weight := environments.Weight(step.Weight)
@@ -62,6 +63,9 @@ func specOf(ro *v1alpha1.Rollout, router traffic.Router, target traffic.Target) 
 		}
 		if step.Duration != nil {
 			s.Duration = step.Duration.Duration
+		}
+		if step.MinDuration != nil {
+			s.Least = step.MinDuration.Duration
 		}
 		spec.Steps = append(spec.Steps, s)
 	}
@@ -86,7 +90,7 @@ func statusOf(s v1alpha1.RolloutStatus) rollout.Status {
 		Phase: rollout.Phase(s.Phase), Message: s.Message, Trial: s.Trial, Step: int(s.Step),
 		Weight: environments.Weight(s.Weight), Failure: s.Failure, Verdict: rollout.Outcome(s.Verdict),
 		Evidence: s.Evidence, PauseAsked: s.PauseAsked, Approved: s.Approved, Resets: int(s.Resets),
-		HandledRequest: s.HandledRequest, Clock: s.Clock.Duration, TrialClock: s.TrialClock.Duration,
+		HandledRequest: s.HandledRequest, Clock: s.Clock.Duration, TrialClock: s.TrialClock.Duration, Undecided: s.Undecided.Duration,
 		ClockStopped: s.ClockStopped, PhaseSince: timeOf(s.PhaseSince), StepStarted: timeOf(s.StepStarted),
 		DrainStarted: timeOf(s.DrainStarted), ClockAt: timeOf(s.ClockAt),
 		Unfinished: s.Unfinished, FloorResets: int(s.FloorResets),
@@ -112,6 +116,7 @@ func writeStatus(to *v1alpha1.RolloutStatus, s rollout.Status, steps int) {
 	to.Weight, to.Failure, to.Verdict, to.Evidence = int32(s.Weight), s.Failure, string(s.Verdict), bounded(s.Evidence)
 	to.PauseAsked, to.Approved, to.Resets, to.HandledRequest = s.PauseAsked, s.Approved, int32(s.Resets), s.HandledRequest
 	to.Clock, to.TrialClock = metav1.Duration{Duration: s.Clock}, metav1.Duration{Duration: s.TrialClock}
+	to.Undecided = metav1.Duration{Duration: s.Undecided}
 	to.ClockStopped, to.ClockAt = s.ClockStopped, microTime(s.ClockAt)
 	to.PhaseSince, to.StepStarted, to.DrainStarted = microTime(s.PhaseSince), microTime(s.StepStarted), microTime(s.DrainStarted)
 	to.Stable, to.Canary = revision(s.Stable), revision(s.Canary)

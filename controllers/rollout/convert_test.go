@@ -40,17 +40,19 @@ func TestStatusSurvivesTheAPI(t *testing.T) {
 func TestSpecOf(t *testing.T) {
 	ro := &v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{
 		WorkloadRef: v1alpha1.WorkloadReference{Kind: "Deployment", Name: "app"}, Bake: metav1.Duration{Duration: time.Minute},
+		Analysis: v1alpha1.Analysis{InconclusiveLimit: metav1.Duration{Duration: 20 * time.Minute}},
 		Steps: []v1alpha1.Step{
 			{Weight: 20, Duration: &metav1.Duration{Duration: time.Second}},
-			{Weight: 50, Until: "Evidence", OnTimeout: "Advance", Duration: &metav1.Duration{Duration: time.Hour}},
+			{Weight: 50, Until: "Evidence", OnTimeout: "Advance", Duration: &metav1.Duration{Duration: time.Hour}, MinDuration: &metav1.Duration{Duration: time.Minute}},
 			{Weight: 50, Until: "Approval"},
 		},
 	}}
 	want := rollout.Spec{
 		Workload: "Deployment/app", Bake: time.Minute, Drain: 10 * time.Second, Deadline: 2 * time.Hour, Interval: 2 * time.Second,
+		InconclusiveLimit: 20 * time.Minute,
 		Steps: []rollout.Step{
 			{Weight: 20, Duration: time.Second, Replicas: 1},
-			{Weight: 50, Until: rollout.UntilEvidence, AdvanceOnTimeout: true, Duration: time.Hour, Replicas: 4},
+			{Weight: 50, Until: rollout.UntilEvidence, AdvanceOnTimeout: true, Duration: time.Hour, Least: time.Minute, Replicas: 4},
 			{Weight: 50, Until: rollout.UntilApproval, Replicas: 4},
 		},
 	}

@@ -50,6 +50,9 @@ func TestSteps(t *testing.T) {
 		"too little evidence":                {evidence, 29 * time.Second, 2 * time.Second, nil, 0, Paused, "Waiting", "too little evidence after 30s"},
 		"too little evidence, goes on":       {Step{Weight: 20, Duration: 30 * time.Second, Until: UntilEvidence, AdvanceOnTimeout: true, Replicas: 1}, 29 * time.Second, 2 * time.Second, nil, 1, Progressing, "", ""},
 		"evidence comes late":                {evidence, 31 * time.Second, 2 * time.Second, func(s *Snapshot) { s.Status.ClockStopped, s.Verdict.Proven = "Waiting", true }, 1, Progressing, "", ""},
+		"evidence sooner than it may end":    {Step{Weight: 20, Duration: time.Minute, Least: 30 * time.Second, Until: UntilEvidence, Replicas: 1}, 18 * time.Second, 11 * time.Second, func(s *Snapshot) { s.Verdict.Proven = true }, 0, Progressing, "", "for 30s at least"},
+		"evidence, and its least time":       {Step{Weight: 20, Duration: time.Minute, Least: 30 * time.Second, Until: UntilEvidence, Replicas: 1}, 28 * time.Second, 2 * time.Second, func(s *Snapshot) { s.Verdict.Proven = true }, 1, Progressing, "", "from 20% to 50%"},
+		"its least time is its longest":      {Step{Weight: 20, Duration: 30 * time.Second, Least: time.Minute, Until: UntilEvidence, AdvanceOnTimeout: true, Replicas: 1}, 48 * time.Second, 11 * time.Second, nil, 0, Progressing, "", "for 1m0s at least"},
 		"waits for approval":                 {approval, time.Second, 2 * time.Second, nil, 0, Paused, "Waiting", "waits for a person"},
 		"approved":                           {approval, time.Second, 2 * time.Second, func(s *Snapshot) { s.Request = Request{ID: "1", Verb: Resume} }, 1, Progressing, "", ""},
 		"approved, but nothing is known":     {approval, time.Second, 2 * time.Second, func(s *Snapshot) { s.Request = Request{ID: "1", Verb: Resume}; s.Verdict.Outcome = Inconclusive }, 0, Progressing, "", ""},
@@ -102,5 +105,69 @@ func TestWaitingIsNotWritten(t *testing.T) {
 	s.Status = Decide(s, now).Status
 	if next := Decide(s, now.Add(time.Hour)).Status; !equal(next, s.Status) {
 		t.Errorf("a rollout at rest is written: %+v, before %+v", next, s.Status)
+	}
+}
+
+// TestUndecidedAsksAPerson states that a trial whose verdict stays Inconclusive
+// for longer than its limit waits for a person, is told once, ends nothing, and
+// goes on by itself once the verdict passes.
+func TestUndecidedAsksAPerson(t *testing.T) {
+	s := inStep(Step{Weight: 20, Duration: 30 * time.Second, Replicas: 1}, time.Second)
+	s.Spec.InconclusiveLimit, s.Spec.Deadline = time.Minute, 0
+	s.Verdict = Verdict{Outcome: Inconclusive, Message: "3 requests, 20 are needed"}
+	now, told := s.Status.ClockAt, 0
+	look := func() Plan {
+		now = now.Add(2 * time.Second)
+		plan := Decide(s, now)
+		s.Status = plan.Status
+		return plan
+	}
+	for range 30 {
+		if plan := look(); plan.Status.Phase != Progressing || plan.Event != nil {
+			t.Fatalf("after %s it is %s: %s; event %+v", plan.Status.Undecided, plan.Status.Phase, plan.Status.Message, plan.Event)
+		}
+	}
+	var plan Plan
+	for range 300 {
+		plan = look()
+		if plan.Event != nil {
+			told++
+		}
+	}
+	if plan.Status.Phase != Paused || plan.Status.ClockStopped != ClockWaiting || plan.Health != Stuck || plan.Reason != "NeedsPerson" || told != 1 {
+		t.Errorf("%s, clock %q, %s %s, told %d times", plan.Status.Phase, plan.Status.ClockStopped, plan.Health, plan.Reason, told)
+	}
+	if says := plan.Status.Message; !strings.Contains(says, "no verdict for 1m0s") || !strings.Contains(says, "3 requests, 20 are needed") {
+		t.Errorf("it says %q", says)
+	}
+	s.Request = Request{ID: "1", Verb: Resume}
+	if plan = look(); plan.Status.Phase != Progressing || plan.Status.Undecided != 0 || plan.Status.Approved {
+		t.Errorf("resumed: %s, undecided for %s, approved %t", plan.Status.Phase, plan.Status.Undecided, plan.Status.Approved)
+	}
+	for range 40 {
+		plan = look()
+	}
+	if plan.Status.Phase != Paused {
+		t.Errorf("as long again after it was resumed, it is %s", plan.Status.Phase)
+	}
+	s.Verdict.Outcome = Pass
+	if plan = look(); plan.Status.Phase != Progressing || plan.Status.Undecided != 0 {
+		t.Errorf("once the verdict passes it is %s, undecided for %s", plan.Status.Phase, plan.Status.Undecided)
+	}
+}
+
+// TestStartingIsNotUndecided states that the time until a canary pod is up is not
+// that of a verdict which does not come.
+func TestStartingIsNotUndecided(t *testing.T) {
+	s := inStep(Step{Weight: 20, Duration: 30 * time.Second, Replicas: 1}, time.Second)
+	s.Spec.InconclusiveLimit, s.Spec.Deadline = time.Minute, 0
+	s.Canary.Pods[0] = Pod{Name: "p"}
+	s.Verdict = Verdict{Outcome: Inconclusive, Message: "0 of 1 canary pods are ready"}
+	now := s.Status.ClockAt
+	for range 300 {
+		now = now.Add(2 * time.Second)
+		if s.Status = Decide(s, now).Status; s.Status.Phase == Paused {
+			t.Fatalf("after %s: %s", now.Sub(s.Status.TrialStarted), s.Status.Message)
+		}
 	}
 }

@@ -69,7 +69,7 @@ func (d *decision) grant(r Request) bool {
 		d.next.PauseAsked = true
 		d.tell("PauseAsked", false, "paused by %s%s", r.by(), r.why())
 	case r.Verb == Resume && trial:
-		d.next.PauseAsked, d.next.Approved = false, d.waitsForApproval()
+		d.next.PauseAsked, d.next.Approved, d.next.Undecided = false, d.waitsForApproval(), 0
 		d.tell("Resumed", false, "resumed by %s%s", r.by(), r.why())
 	case r.Verb == Skip && trial && !d.next.StepStarted.IsZero():
 		d.next.PauseAsked, d.next.Approved = false, true

@@ -69,6 +69,13 @@ func (d *decision) heldUp(plan Plan) Plan {
 		if d.Status.Phase != Paused {
 			d.tell("TrialBlocked", true, "step %s is held: %s", d.step(), d.Verdict.Message)
 		}
+	case is == ClockWaiting && d.undecided():
+		d.say("step %s: no verdict for %s, so it waits for a person: mend what the checks lack, resume to wait as long again, or promote or abort it. %s",
+			d.step(), d.Spec.InconclusiveLimit, d.Verdict.Message)
+		plan.Health, plan.Reason = Stuck, "NeedsPerson"
+		if was != ClockWaiting {
+			d.tell("TrialBlocked", true, "%s", d.next.Message)
+		}
 	case was == ClockBlocked && is == "" && d.event == nil:
 		d.tell("TrialGoesOn", false, "step %s goes on: what it waited for is there", d.step())
 	}

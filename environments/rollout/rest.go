@@ -106,7 +106,7 @@ func (d *decision) begin() {
 	s.PauseAsked, s.Approved, s.ClockStopped = false, false, ""
 	s.TrialStarted, s.ClockAt = d.now, d.now
 	s.StepStarted, s.DrainStarted = time.Time{}, time.Time{}
-	s.Clock, s.TrialClock = 0, 0
+	s.Clock, s.TrialClock, s.Undecided = 0, 0, 0
 	s.enter(Starting, d.now)
 	d.say("%s is held; its canary starts, %s serves", nameOf(s.Canary), nameOf(s.Stable))
 	d.tell("TrialStarted", false, "%s is held, its canary starts (trial %d)", nameOf(s.Canary), s.Trial)

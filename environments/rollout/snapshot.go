@@ -39,6 +39,9 @@ type Spec struct {
 	Deadline time.Duration
 	// Interval between two looks.
 	Interval time.Duration
+	// InconclusiveLimit is how long the verdict of a trial may stay Inconclusive
+	// until a person is asked; 0 means that nobody is.
+	InconclusiveLimit time.Duration
 }
 
 // Until says what ends a step.
@@ -55,6 +58,8 @@ type Step struct {
 	Weight   environments.Weight
 	Duration time.Duration
 	Until    Until
+	// Least is how long a step UntilEvidence lasts however soon there is evidence.
+	Least time.Duration
 	// AdvanceOnTimeout goes on where UntilEvidence has not enough by Duration.
 	AdvanceOnTimeout bool
 	// Replicas that the canary needs for Weight, as the router plans.

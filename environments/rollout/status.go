@@ -94,6 +94,9 @@ type Status struct {
 	Clock time.Duration
 	// TrialClock is how much of the trial's time is used up.
 	TrialClock time.Duration
+	// Undecided is how long the verdict of the trial has been Inconclusive without
+	// a break.
+	Undecided time.Duration
 	// ClockAt is when the clocks were last brought forward.
 	ClockAt time.Time
 	// ClockStopped is why the clocks stand still, or empty.
@@ -118,6 +121,9 @@ func (s *Status) forward(now time.Time) {
 		if !s.StepStarted.IsZero() {
 			s.Clock += passed
 		}
+		if s.Verdict == Inconclusive && s.Phase.OnTrial() {
+			s.Undecided += passed
+		}
 	}
 	s.ClockAt = now
 }
@@ -134,7 +140,7 @@ func (s *Status) enter(phase Phase, now time.Time) {
 // at every look.
 func settled(before, next Status, now time.Time) Status {
 	calm := next
-	calm.Clock, calm.TrialClock, calm.ClockAt = before.Clock, before.TrialClock, before.ClockAt
+	calm.Clock, calm.TrialClock, calm.Undecided, calm.ClockAt = before.Clock, before.TrialClock, before.Undecided, before.ClockAt
 	if next.Phase.Watched() && before.Message != "" {
 		calm.Message, calm.Evidence = before.Message, before.Evidence
 	}
@@ -155,6 +161,7 @@ func equal(a, b Status) bool {
 		a.Approved == b.Approved && a.Resets == b.Resets && a.HandledRequest == b.HandledRequest &&
 		a.TrialStarted.Equal(b.TrialStarted) && a.PhaseSince.Equal(b.PhaseSince) && a.StepStarted.Equal(b.StepStarted) &&
 		a.DrainStarted.Equal(b.DrainStarted) && a.Clock == b.Clock && a.TrialClock == b.TrialClock &&
+		a.Undecided == b.Undecided &&
 		a.ClockAt.Equal(b.ClockAt) && a.ClockStopped == b.ClockStopped
 }
 

@@ -81,6 +81,9 @@ func (d *decision) stop() Plan {
 func (d *decision) stopClock() {
 	step, ok := d.current()
 	reached := !d.next.StepStarted.IsZero()
+	if d.Verdict.Outcome != Inconclusive || d.Canary.up() == 0 {
+		d.next.Undecided = 0
+	}
 	switch {
 	case d.Spec.Paused, d.next.PauseAsked:
 		d.next.ClockStopped = ClockPaused
@@ -88,7 +91,7 @@ func (d *decision) stopClock() {
 		d.next.ClockStopped = ClockFrozen
 	case d.obstacle().found():
 		d.next.ClockStopped = ClockBlocked
-	case ok && reached && !d.next.Approved && (step.Until == UntilApproval || d.outOfTime(step)):
+	case ok && reached && !d.next.Approved && (step.Until == UntilApproval || d.outOfTime(step)), d.undecided():
 		d.next.ClockStopped = ClockWaiting
 	default:
 		d.next.ClockStopped = ""
@@ -113,7 +116,13 @@ func (d *decision) stopClock() {
 // outOfTime says whether a step until: Evidence waits for a person.
 func (d *decision) outOfTime(step Step) bool {
 	return step.Until == UntilEvidence && !step.AdvanceOnTimeout && !d.Verdict.Proven &&
-		step.Duration > 0 && d.next.Clock >= step.Duration
+		step.Duration > 0 && d.next.Clock >= max(step.Duration, step.Least)
+}
+
+// undecided says whether the verdict has been Inconclusive for longer than it may
+// be until a person is asked.
+func (d *decision) undecided() bool {
+	return d.Spec.InconclusiveLimit > 0 && d.next.Undecided >= d.Spec.InconclusiveLimit
 }
 
 // prepare makes what a trial needs.
@@ -251,11 +260,11 @@ func (d *decision) mayEnd(step Step) bool {
 	case step.Until == UntilApproval:
 		return false
 	case step.Until == UntilEvidence && d.Verdict.Proven:
-		return true
+		return d.next.Clock >= step.Least
 	case step.Until == UntilEvidence && !step.AdvanceOnTimeout:
 		return false
 	}
-	return d.next.Clock >= step.Duration
+	return d.next.Clock >= max(step.Duration, step.Least)
 }
 
 func (d *decision) waitsFor(step Step) string {
@@ -267,9 +276,11 @@ func (d *decision) waitsFor(step Step) string {
 	case step.Until == UntilApproval:
 		return "waits for a person: resume or abort it"
 	case d.outOfTime(step):
-		return fmt.Sprintf("too little evidence after %s, so it waits for a person: resume, promote or abort it", step.Duration)
+		return fmt.Sprintf("too little evidence after %s, so it waits for a person: resume, promote or abort it", max(step.Duration, step.Least))
+	case step.Until == UntilEvidence && d.next.Clock < step.Least:
+		return fmt.Sprintf("for %s at least", step.Least)
 	case step.Until == UntilEvidence && step.Duration > 0:
-		return fmt.Sprintf("until there is evidence, at most %s", step.Duration)
+		return fmt.Sprintf("until there is evidence, at most %s", max(step.Duration, step.Least))
 	case step.Until == UntilEvidence:
 		return "until there is evidence"
 	case d.next.Clock >= step.Duration:

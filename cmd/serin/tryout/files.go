@@ -90,6 +90,9 @@ func (f *analysisFiles) read(ctx context.Context, in io.Reader) (tried, error) {
 		if step.Duration != nil {
 			s.For = step.Duration.Duration
 		}
+		if step.MinDuration != nil {
+			s.Least = step.MinDuration.Duration
+		}
 		t.steps = append(t.steps, s)
 	}
 	return t, nil

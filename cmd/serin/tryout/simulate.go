@@ -196,6 +196,9 @@ func describe(steps []simulate.Step) string {
 		case step.For == 0:
 			how = "approved at once"
 		}
+		if step.Least > 0 {
+			how += ", at least " + step.Least.String()
+		}
 		parts = append(parts, fmt.Sprintf("%g%% %s", step.Weight, how))
 	}
 	return strings.Join(parts, ", ")
