@@ -165,12 +165,31 @@ type AnalysisTemplateSpec struct {
 	Checks []Check `json:"checks"`
 }
 
+// Types of a Parameter; the empty one is TypeString.
+const (
+	// TypeString takes any text.
+	TypeString = "String"
+	// TypeNumber takes a decimal number.
+	TypeNumber = "Number"
+	// TypeDuration takes a duration of PromQL.
+	TypeDuration = "Duration"
+	// TypeURL takes an absolute address with http or https.
+	TypeURL = "URL"
+)
+
 // Parameter of a template.
 type Parameter struct {
 	// name of the parameter.
 	// +kubebuilder:validation:Pattern=`^[a-zA-Z][a-zA-Z0-9]*$`
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
+	// type of its values: String, any text; Number, a decimal number such as 0.01;
+	// Duration, one of PromQL such as 5m; URL, an address with http or https. A
+	// value of another type is refused.
+	// +kubebuilder:validation:Enum=String;Number;Duration;URL
+	// +kubebuilder:default=String
+	// +optional
+	Type string `json:"type,omitempty"`
 	// default value; a parameter without one must be given.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional

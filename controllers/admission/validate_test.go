@@ -173,6 +173,15 @@ checks: [{name: a, ratio: {total: '${metric}', bad: b}}]`, []string{"AnalysisTem
 		"whatever is given": {`
 parameters: [{name: metric}]
 checks: [{name: a, ratio: {total: 'sum(${metric})', bad: b}}]`, []string{"check a: ratio.total", "tried with standin for metric"}},
+		"of its type": {`
+parameters: [{name: window, type: Duration}, {name: most, type: Number}, {name: a, type: Number}, {name: b, type: Number}, {name: c, type: Number}]
+checks: [{name: a, threshold: {query: 'sum(rate(requests[${window}])) * ${a} * ${b} * ${c}', max: '${most}'}}]`, nil},
+		"of a type that does not fit": {`
+parameters: [{name: window, type: Number}]
+checks: [{name: a, threshold: {query: 'sum(rate(requests[${window}{}]))', max: "1"}}]`, []string{"check a: threshold.query", "tried with 0.5 for window"}},
+		"a default of another type": {`
+parameters: [{name: most, type: Number, default: 1%}]
+checks: [{name: a, threshold: {query: x, max: '${most}'}}]`, []string{`parameter most: value "1%" is no number`}},
 		"no such parameter": {`checks: [{name: a, ratio: {total: '${metric}', bad: b}}]`, []string{"check a:", "no value for metric"}},
 		"two of a name":     {`checks: [{name: a, threshold: {query: x, max: "3"}}, {name: a, threshold: {query: x, max: "3"}}]`, []string{"check a: another one has this name"}},
 	} {

@@ -76,6 +76,9 @@ func Fill(spec v1alpha1.AnalysisTemplateSpec, args []v1alpha1.Argument) ([]v1alp
 		if !found {
 			return nil, fmt.Errorf("parameter %s has no default: give it in args", parameter.Name)
 		}
+		if err := typed(parameter.Type, value); err != nil {
+			return nil, fmt.Errorf("parameter %s: %w", parameter.Name, err)
+		}
 		quoted, err := json.Marshal(value)
 		if err != nil {
 			return nil, fmt.Errorf("parameter %s: %w", parameter.Name, err)

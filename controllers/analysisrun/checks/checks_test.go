@@ -151,3 +151,35 @@ func TestFill(t *testing.T) {
 		})
 	}
 }
+
+// TestTyped states which values a parameter of a type takes, and that the value
+// of an address, which may hold credentials, is not repeated.
+func TestTyped(t *testing.T) {
+	const quiet = "the value is no address"
+	for _, test := range []struct{ kind, value, err string }{
+		{"", "anything {", ""},
+		{v1alpha1.TypeString, "", ""},
+		{v1alpha1.TypeNumber, "-0.5", ""},
+		{v1alpha1.TypeNumber, "", "has to be a number"},
+		{v1alpha1.TypeNumber, "1%", `value "1%" is no number`},
+		{v1alpha1.TypeNumber, "NaN", "is no number"},
+		{v1alpha1.TypeDuration, "1h30m", ""},
+		{v1alpha1.TypeDuration, "90", `value "90" is no duration`},
+		{v1alpha1.TypeDuration, "", "is no duration"},
+		{v1alpha1.TypeURL, "https://gate.example.com/x", ""},
+		{v1alpha1.TypeURL, "ftp://u:p@gate", quiet},
+		{v1alpha1.TypeURL, "gate.example.org", quiet},
+	} {
+		value := test.value
+		spec := v1alpha1.AnalysisTemplateSpec{Parameters: []v1alpha1.Parameter{{Name: "p", Type: test.kind}}}
+		_, err := checks.Fill(spec, []v1alpha1.Argument{{Name: "p", Value: value}})
+		switch {
+		case test.err == "" && err != nil:
+			t.Errorf("%s %q: %v", test.kind, value, err)
+		case test.err != "" && (err == nil || !strings.Contains(err.Error(), "parameter p: ") || !strings.Contains(err.Error(), test.err)):
+			t.Errorf("%s %q: got %v, want %q", test.kind, value, err, test.err)
+		case test.err == quiet && strings.Contains(err.Error(), value):
+			t.Errorf("the error repeats the value: %v", err)
+		}
+	}
+}

@@ -62,9 +62,22 @@ func cure(check analysis.Check) string {
 	return `write a PromQL series selector without functions and ranges, such as http_requests_total{code=~"5.."}`
 }
 
-// standIns are what a parameter may be that has no default: a name, a number, a
-// duration and an address.
+// standIns are what a parameter may be that has no default and no type: a name, a
+// number, a duration and an address.
 var standIns = []string{"standin", "0.5", "5m", "http://standin"}
+
+// standInsOf are those of a type.
+func standInsOf(kind string) []string {
+	switch kind {
+	case v1alpha1.TypeNumber:
+		return standIns[1:2]
+	case v1alpha1.TypeDuration:
+		return standIns[2:3]
+	case v1alpha1.TypeURL:
+		return standIns[3:4]
+	}
+	return standIns
+}
 
 // maxTries bounds how many combinations of stand-ins a check is tried with; with
 // more parameters it is left to the Rollouts that give them values.
@@ -94,16 +107,16 @@ func verifyAny(spec v1alpha1.AnalysisTemplateSpec, check v1alpha1.Check, args ma
 	if err != nil {
 		return err
 	}
-	var open, rest []string
+	var open, rest []v1alpha1.Parameter
 	tries := 1
 	for _, parameter := range spec.Parameters {
 		switch {
 		case parameter.Default != nil:
 		case used[parameter.Name]:
-			open = append(open, parameter.Name)
-			tries *= len(standIns)
+			open = append(open, parameter)
+			tries *= len(standInsOf(parameter.Type))
 		default:
-			rest = append(rest, parameter.Name)
+			rest = append(rest, parameter)
 		}
 	}
 	if tries > maxTries {
@@ -111,15 +124,7 @@ func verifyAny(spec v1alpha1.AnalysisTemplateSpec, check v1alpha1.Check, args ma
 	}
 	var first error
 	for try := range tries {
-		var given []v1alpha1.Argument
-		for _, name := range open {
-			given = append(given, v1alpha1.Argument{Name: name, Value: standIns[try%len(standIns)]})
-			try /= len(standIns)
-		}
-		for _, name := range rest {
-			given = append(given, v1alpha1.Argument{Name: name, Value: standIns[0]})
-		}
-		filled, err := Fill(own, given)
+		filled, err := Fill(own, stand(open, rest, try))
 		if err == nil {
 			err = Verify(filled, args, inspect)
 		}
@@ -131,9 +136,28 @@ func verifyAny(spec v1alpha1.AnalysisTemplateSpec, check v1alpha1.Check, args ma
 		}
 	}
 	if len(open) > 0 {
-		return fmt.Errorf("%w (tried with %s for %s)", first, standIns[0], strings.Join(open, ", "))
+		var tried []string
+		for _, argument := range stand(open, nil, 0) {
+			tried = append(tried, argument.Value+" for "+argument.Name)
+		}
+		return fmt.Errorf("%w (tried with %s)", first, strings.Join(tried, ", "))
 	}
 	return first
+}
+
+// stand gives the parameters that a check uses the combination of stand-ins of a
+// number, and the rest of them the first of theirs.
+func stand(open, rest []v1alpha1.Parameter, try int) []v1alpha1.Argument {
+	var given []v1alpha1.Argument
+	for _, parameter := range open {
+		values := standInsOf(parameter.Type)
+		given = append(given, v1alpha1.Argument{Name: parameter.Name, Value: values[try%len(values)]})
+		try /= len(values)
+	}
+	for _, parameter := range rest {
+		given = append(given, v1alpha1.Argument{Name: parameter.Name, Value: standInsOf(parameter.Type)[0]})
+	}
+	return given
 }
 
 var parameter = regexp.MustCompile(`\$\{([a-zA-Z][a-zA-Z0-9]*)\}`)
