@@ -1,6 +1,7 @@
 package environments
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -374,7 +375,7 @@ func RejectedImages(environment string, releases []Release, all []Environment) [
 	ancestors := Ancestors(environment, all)
 	var rejected []Image
 	for _, release := range newestFirst(releases) {
-		if q := release.Quarantine; q != nil && slices.Contains(ancestors, q.Environment) {
+		if q := release.Quarantine; q != nil && q.in(ancestors) != "" {
 			rejected = append(rejected, q.Images...)
 		}
 	}
@@ -389,8 +390,8 @@ func Barred(release Release, environment string, releases []Release, all []Envir
 	for _, image := range release.Images {
 		if slices.ContainsFunc(rejected, func(r Image) bool { return Pinned(image, r) }) {
 			where := environment
-			if release.Quarantine != nil {
-				where = release.Quarantine.Environment
+			if q := release.Quarantine; q != nil {
+				where = cmp.Or(q.in(Ancestors(environment, all)), q.Environment)
 			}
 			return fmt.Sprintf("quarantined: %s was rejected in %s", image.Short(), where)
 		}

@@ -34,31 +34,58 @@ func Withhold(releases []Release, rejections []Rejection, all []Environment) []R
 func rejected(release Release, rejections []Rejection, all []Environment) *Quarantine {
 	var found *Quarantine
 	for _, rejection := range rejections {
+		var images []Image
 		for _, image := range release.Images {
-			if !rejection.holds(image) {
-				continue
+			if rejection.holds(image) {
+				images = append(images, image)
 			}
-			if found == nil {
-				found = &Quarantine{Environment: rejection.Environment, Reason: rejection.Reason}
-			}
-			if where := BarsMore(rejection.Environment, found.Environment, all); where != found.Environment {
-				found.Environment, found.Reason = where, rejection.Reason
-			}
-			if !slices.Contains(found.Images, image) {
-				found.Images = append(found.Images, image)
-			}
+		}
+		if len(images) > 0 {
+			found = found.With(rejection.Environment, rejection.Reason, images, all)
 		}
 	}
 	return found
 }
 
-// BarsMore is the one of two Environments whose rejection bars more: the one that
-// comes before the other; before where neither does, unless it is none of the
-// Pipeline's.
-func BarsMore(environment, before string, all []Environment) string {
-	known := slices.ContainsFunc(all, func(e Environment) bool { return e.Name == before })
-	if !known || slices.Contains(Ancestors(before, all), environment) {
-		return environment
+// With is the quarantine after one more rejection; q is nil for the first. Of
+// Environments where one comes after another only the first counts, since it
+// bars the other too; one that is none of the Pipeline's gives way to one that
+// is.
+func (q *Quarantine) With(environment, reason string, images []Image, all []Environment) *Quarantine {
+	if q == nil {
+		return &Quarantine{Environment: environment, Reason: reason, Images: slices.Clone(images)}
 	}
-	return before
+	next := &Quarantine{Environment: q.Environment, Reason: q.Reason, Images: slices.Clone(q.Images)}
+	for _, image := range images {
+		if !slices.Contains(next.Images, image) {
+			next.Images = append(next.Images, image)
+		}
+	}
+	isKnown := func(name string) bool {
+		return slices.ContainsFunc(all, func(e Environment) bool { return e.Name == name })
+	}
+	if environment != q.Environment && (!isKnown(q.Environment) || slices.Contains(Ancestors(q.Environment, all), environment)) {
+		next.Environment, next.Reason = environment, reason
+	}
+	for _, place := range append(slices.Clone(q.AlsoIn), environment) {
+		if !isKnown(place) || next.in(Ancestors(place, all)) != "" {
+			continue
+		}
+		next.AlsoIn = slices.DeleteFunc(next.AlsoIn, func(other string) bool { return slices.Contains(Ancestors(other, all), place) })
+		next.AlsoIn = append(next.AlsoIn, place)
+	}
+	return next
+}
+
+// Places are the Environments that rejected the images.
+func (q *Quarantine) Places() []string { return append([]string{q.Environment}, q.AlsoIn...) }
+
+// in is the first of the places that is among these Environments; empty for none.
+func (q *Quarantine) in(environments []string) string {
+	for _, place := range q.Places() {
+		if slices.Contains(environments, place) {
+			return place
+		}
+	}
+	return ""
 }

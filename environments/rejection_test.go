@@ -49,3 +49,44 @@ func TestWithhold(t *testing.T) {
 		t.Errorf("the Release's own quarantine was replaced by %+v", got[0].Quarantine)
 	}
 }
+
+// Regions of one wave come after the same Environment and not after each other:
+// what failed in several is rejected in each, whichever was first.
+func TestRejectedInSeveralRegions(t *testing.T) {
+	all := []Environment{
+		{Name: "dev"}, {Name: "eu", After: []string{"dev"}}, {Name: "us", After: []string{"dev"}}, {Name: "asia", After: []string{"dev"}},
+		{Name: "eu-late", After: []string{"eu"}},
+	}
+	v2 := rel(2, "v2")
+	for _, c := range []struct {
+		name   string
+		places []string
+		want   *Quarantine
+	}{
+		{"two", []string{"eu", "us"}, &Quarantine{Environment: "eu", AlsoIn: []string{"us"}}},
+		{"two, again", []string{"eu", "us", "us", "eu"}, &Quarantine{Environment: "eu", AlsoIn: []string{"us"}}},
+		{"three", []string{"us", "asia", "eu"}, &Quarantine{Environment: "us", AlsoIn: []string{"asia", "eu"}}},
+		{"one after another", []string{"eu", "us", "eu-late"}, &Quarantine{Environment: "eu", AlsoIn: []string{"us"}}},
+		{"one before another", []string{"us", "eu-late", "eu"}, &Quarantine{Environment: "us", AlsoIn: []string{"eu"}}},
+		{"one before all", []string{"us", "eu", "dev"}, &Quarantine{Environment: "dev"}},
+		{"one that is gone", []string{"us", "test"}, &Quarantine{Environment: "us"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got *Quarantine
+			for _, place := range c.places {
+				got = got.With(place, "bad", v2.Images, all)
+			}
+			c.want.Reason, c.want.Images = "bad", v2.Images
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Fatal(diff)
+			}
+			release := v2
+			release.Quarantine = got
+			for _, place := range c.places {
+				if place != "test" && len(RejectedImages(place, []Release{release}, all)) != 1 {
+					t.Errorf("it is not rejected in %s, where it failed", place)
+				}
+			}
+		})
+	}
+}

@@ -22,8 +22,12 @@ type Release struct {
 // Quarantine says which images were rejected, where and why.
 type Quarantine struct {
 	Environment string
-	Images      []Image
-	Reason      string
+	// AlsoIn are Environments that rejected them too and neither come after it
+	// nor after each other, such as the regions of one wave.
+	AlsoIn []string
+	Images []Image
+	// Reason is that of Environment.
+	Reason string
 }
 
 // Tags names the Release for people: its images' tags, or the beginning of the

@@ -64,7 +64,13 @@ type ReleaseStatus struct {
 type Quarantine struct {
 	// environment that rejected it.
 	Environment string `json:"environment"`
-	// reason for it.
+	// alsoIn are environments that rejected it too and do not come after that one,
+	// such as the regions of one wave.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +optional
+	AlsoIn []string `json:"alsoIn,omitempty"`
+	// reason of the environment.
 	Reason string `json:"reason"`
 	// images that were rejected; another Release that has one of them is barred
 	// too.

@@ -106,10 +106,7 @@ func (r *Reconciler) requarantine(ctx context.Context, s *scope) error {
 			continue
 		}
 		next := release.DeepCopy()
-		next.Status.Quarantined = &v1alpha1.Quarantine{
-			Environment: known.Quarantine.Environment, Reason: known.Quarantine.Reason,
-			Images: convert.References(known.Quarantine.Images), At: metav1.Time{Time: s.now},
-		}
+		next.Status.Quarantined = convert.Quarantine(known.Quarantine, s.now)
 		if _, err := status.Patch(ctx, r.Client, release, next); err != nil {
 			return err
 		}

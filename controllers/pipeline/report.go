@@ -222,7 +222,7 @@ func (r *Reconciler) reportReleases(ctx context.Context, s *scope) error {
 		next.Status.Summary = summarize(next.Status.Environments)
 		switch q := next.Status.Quarantined; {
 		case q != nil:
-			status.Stalled(&next.Status.Conditions, next.Generation, "Quarantined", fmt.Sprintf("rejected in %s: %s", q.Environment, q.Reason))
+			status.Stalled(&next.Status.Conditions, next.Generation, "Quarantined", fmt.Sprintf("rejected in %s: %s", strings.Join(append([]string{q.Environment}, q.AlsoIn...), ", "), q.Reason))
 		case next.Status.Summary == "":
 			status.Reconciling(&next.Status.Conditions, next.Generation, "Waiting", "no Environment has it yet")
 		default:

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/internal/convert"
@@ -312,26 +309,19 @@ func (r *Reconciler) remove(ctx context.Context, s *scope, snapshot promotion.Sn
 	return err
 }
 
-// quarantine records the rejection in the Release, before Git is restored. An
-// earlier Environment's rejection stays: it bars more.
+// quarantine records the rejection in the Release, before Git is restored.
+// Earlier rejections stay: each bars what comes after its Environment.
 func (r *Reconciler) quarantine(ctx context.Context, s *scope, images []environments.Image) error {
 	next := s.release.DeepCopy()
-	rejected := convert.References(images)
-	where := s.record.Environment
-	if q := next.Status.Quarantined; q != nil {
-		for _, image := range q.Images {
-			if !slices.Contains(rejected, image) {
-				rejected = append(rejected, image)
-			}
-		}
-		where = environments.BarsMore(where, q.Environment, s.environments)
+	where, why := s.record.Environment, s.record.Failure
+	rejected := convert.Release(*s.release).Quarantine.With(where, why, images, s.environments)
+	if rejected.Environment == where {
+		rejected.Reason = why
 	}
-	next.Status.Quarantined = &v1alpha1.Quarantine{
-		Environment: where, Reason: s.record.Failure, Images: rejected, At: metav1.Time{Time: s.now},
-	}
+	next.Status.Quarantined = convert.Quarantine(rejected, s.now)
 	if _, err := status.Patch(ctx, r.Client, s.release, next); err != nil {
 		return err
 	}
-	status.Event(r.Recorder, next, status.Warning, "Quarantined", fmt.Sprintf("rejected in %s: %s", where, s.record.Failure))
+	status.Event(r.Recorder, next, status.Warning, "Quarantined", fmt.Sprintf("rejected in %s: %s", where, why))
 	return nil
 }

@@ -50,9 +50,16 @@ func Release(r v1alpha1.Release) environments.Release {
 		release.Images = append(release.Images, Image(image.ImageReference))
 	}
 	if q := r.Status.Quarantined; q != nil {
-		release.Quarantine = &environments.Quarantine{Environment: q.Environment, Images: Images(q.Images), Reason: q.Reason}
+		release.Quarantine = &environments.Quarantine{Environment: q.Environment, AlsoIn: q.AlsoIn, Images: Images(q.Images), Reason: q.Reason}
 	}
 	return release
+}
+
+// Quarantine writes a Release's rejection.
+func Quarantine(q *environments.Quarantine, at time.Time) *v1alpha1.Quarantine {
+	return &v1alpha1.Quarantine{
+		Environment: q.Environment, AlsoIn: q.AlsoIn, Reason: q.Reason, Images: References(q.Images), At: metav1.Time{Time: at},
+	}
 }
 
 // Releases reads Releases.
