@@ -1,8 +1,11 @@
 package overlays_test
 
 import (
+	"encoding/base64"
 	"io/fs"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -157,6 +160,66 @@ func TestRenderRefuses(t *testing.T) {
 				t.Errorf("the error shows an inner path: %v", err)
 			}
 		})
+	}
+}
+
+// TestRenderSendsNothing: kustomize would fetch what is named in these ways, from
+// wherever Serin runs and its network lets it.
+func TestRenderSendsNothing(t *testing.T) {
+	asked := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Path
+		_, _ = w.Write([]byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fetched}\n"))
+	}))
+	t.Cleanup(server.Close)
+	generator := func(file string) string {
+		return "apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: g}\nname: g\nfiles: [" + file + "]\n"
+	}
+	in64 := base64.StdEncoding.EncodeToString([]byte(server.URL + "/x"))
+	for name, files := range map[string]map[string]string{
+		"a field in another case":     {"dev/kustomization.yaml": "Resources: ['" + server.URL + "/x']\n"},
+		"a field in odd letters":      {"dev/kustomization.yaml": "re\u017fources: ['" + server.URL + "/x']\n"},
+		"a merged field":              {"dev/kustomization.yaml": "<<: {resources: ['" + server.URL + "/x']}\n"},
+		"a field of merged maps":      {"dev/kustomization.yaml": "<<: [{}, {<<: {resources: ['" + server.URL + "/x']}}]\n"},
+		"a value in base64":           {"dev/kustomization.yaml": "resources: [!!binary " + in64 + "]\n"},
+		"a name in base64":            {"dev/kustomization.yaml": "!!binary cmVzb3VyY2Vz: ['" + server.URL + "/x']\n"},
+		"a plug-in's file":            {"dev/kustomization.yaml": "generators: [g.yaml]\n", "dev/g.yaml": generator("'x=" + server.URL + "/x'")},
+		"its second document":         {"dev/kustomization.yaml": "generators: [g.yaml]\n", "dev/g.yaml": generator("f.txt") + "---\n" + generator("'x="+server.URL+"/x'"), "dev/f.txt": "f"},
+		"its value in base64":         {"dev/kustomization.yaml": "generators: [g.yaml]\n", "dev/g.yaml": generator("!!binary " + base64.StdEncoding.EncodeToString([]byte("x="+server.URL+"/x")))},
+		"a plug-in of a base":         {"dev/kustomization.yaml": "resources: [../base]\n", "base/kustomization.yaml": "generators: [sub/g.yaml]\n", "base/sub/g.yaml": generator("'x=" + server.URL + "/x'")},
+		"a transformer's file":        {"dev/kustomization.yaml": "resources: [c.yaml]\ntransformers: [t.yaml]\n", "dev/c.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n", "dev/t.yaml": "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: t}\npath: " + server.URL + "/x\n"},
+		"a plug-in in place":          {"dev/kustomization.yaml": "generators:\n- |\n  " + strings.ReplaceAll(generator("f.txt")+"---\n"+generator("'x="+server.URL+"/x'"), "\n", "\n  ") + "\n", "dev/f.txt": "f"},
+		"a plug-in in place, escaped": {"dev/kustomization.yaml": "generators: ['{apiVersion: builtin, kind: ConfigMapGenerator, metadata: {name: g}, files: [\"x=" + strings.ReplaceAll(server.URL, "/", `\/`) + "\"]}']\n"},
+		"a plug-in that is patched":   {"dev/kustomization.yaml": "generators: [../g]\n", "g/kustomization.yaml": "resources: [g.yaml]\npatches:\n- patch: |\n    " + strings.ReplaceAll(generator("'x="+server.URL+"/x'"), "\n", "\n    ") + "\n", "g/g.yaml": generator("f.txt"), "g/f.txt": "f", "dev/f.txt": "f"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := overlays.Render(tree(files), "dev")
+			select {
+			case path := <-asked:
+				t.Errorf("%s was asked for, and the rendering ended with %v", path, err)
+			default:
+			}
+			if err == nil {
+				t.Error("want an error")
+			}
+		})
+	}
+}
+
+// TestRenderRunsPlugins: those that come with kustomize and load nothing from
+// elsewhere.
+func TestRenderRunsPlugins(t *testing.T) {
+	got := mustRender(t, tree(map[string]string{
+		"dev/kustomization.yaml": "generators: [g.yaml]\ntransformers:\n- t.yaml\n- |-\n  apiVersion: builtin\n  kind: PatchTransformer\n  metadata: {name: p}\n  patch: '- {op: add, path: /data/seen, value: \"http://example.com\"}'\n  target: {kind: ConfigMap}\n",
+		"dev/g.yaml":             "apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: g}\nname: g\nfiles: [f.txt]\nliterals: [home=https://example.com]\n",
+		"dev/t.yaml":             "apiVersion: builtin\nkind: AnnotationsTransformer\nmetadata: {name: t}\nannotations: {about: \"https://example.com\"}\nfieldSpecs: [{path: metadata/annotations, create: true}]\n",
+		"dev/f.txt":              "f",
+	}), "dev")
+	text := string(got.YAML())
+	for _, want := range []string{"f.txt: f", "home: https://example.com", "about: https://example.com", "seen: http://example.com"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -31,6 +32,8 @@ var errReadOnly = errors.New("the repository is read only while it is rendered")
 type FS struct {
 	files   fs.FS
 	refusal error
+	// plugins are files that a kustomization named as configurations of plug-ins.
+	plugins map[string]bool
 	// reads and bytes that one rendering took so far.
 	reads int
 	bytes int64
@@ -44,7 +47,7 @@ const (
 )
 
 // New shows files.
-func New(files fs.FS) *FS { return &FS{files: files} }
+func New(files fs.FS) *FS { return &FS{files: files, plugins: map[string]bool{}} }
 
 // Refusal is the first thing that was refused; nil when nothing was.
 func (r *FS) Refusal() error { return r.refusal }
@@ -121,15 +124,46 @@ func (r *FS) ReadFile(p string) ([]byte, error) {
 	if err := yamledit.CheckAliases(content); err != nil {
 		return nil, r.refuse(fmt.Errorf("%s: %w", name, err))
 	}
-	for _, kustomization := range KustomizationNames {
-		if path.Base(name) != kustomization {
-			continue
-		}
-		if err := refuseRemote(name, content); err != nil {
-			return nil, r.refuse(err)
-		}
+	if err := r.lookThrough(name, content); err != nil {
+		return nil, r.refuse(err)
 	}
 	return content, nil
+}
+
+// lookThrough refuses what would load what is not in the repository.
+func (r *FS) lookThrough(name string, content []byte) error {
+	if slices.Contains(KustomizationNames, path.Base(name)) {
+		if err := r.kustomization(name, content); err != nil {
+			return err
+		}
+	}
+	if r.plugins[name] {
+		return refuseRemotePlugin(name, content)
+	}
+	return nil
+}
+
+// kustomization looks through a kustomization, and notes its plug-ins for when
+// they are read.
+func (r *FS) kustomization(name string, content []byte) error {
+	plugins, err := refuseRemote(name, content)
+	if err != nil {
+		return err
+	}
+	for _, plugin := range plugins {
+		if !path.IsAbs(plugin) {
+			plugin = path.Join(Mount, path.Dir(name), plugin)
+		}
+		file, err := r.name(plugin)
+		if err != nil {
+			return err
+		}
+		if r.IsDir(plugin) {
+			return fmt.Errorf("%s: plug-ins in the directory %s are not rendered here, name their files", name, file)
+		}
+		r.plugins[file] = true
+	}
+	return nil
 }
 
 // ReadDir lists a directory.
