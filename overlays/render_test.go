@@ -280,6 +280,9 @@ func TestVerify(t *testing.T) {
 		"also a label": {func(files map[string]string) {
 			edit("newTag: v1", "newTag: v2\nlabels: [{pairs: {version: v2}}]")(files)
 		}, []environments.Image{web}, []string{"metadata.labels"}},
+		"another image's place": {func(files map[string]string) {
+			edit("newTag: v1", "newTag: v2\n- {name: envoy, newName: ghcr.io/acme/web, newTag: v2}")(files)
+		}, []environments.Image{web}, []string{"Deployment/dev/web", "containers[1].image", "envoy:v1.30", "only images may change"}},
 		"an object more": {func(files map[string]string) {
 			edit("newTag: v1", "newTag: v2\nconfigMapGenerator: [{name: x, literals: [a=b]}]")(files)
 		}, []environments.Image{web}, []string{"ConfigMap/dev/x", "add the object"}},

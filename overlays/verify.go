@@ -95,7 +95,8 @@ func onlyImages(was, is any, at string, wanted map[string]environments.Image, se
 	return fmt.Errorf("field %s: the edit would change it from %s to %s, and only images may change", at, shown(was, secret), shown(is, secret))
 }
 
-// isIntended says whether one of the wanted images took the place of an image.
+// isIntended says whether one of the wanted images took the place of another of
+// its repository.
 func isIntended(was, is string, wanted map[string]environments.Image) bool {
 	now, err := environments.ParseImage(is)
 	if err != nil {
@@ -105,8 +106,8 @@ func isIntended(was, is string, wanted map[string]environments.Image) bool {
 	if !ok || now != image {
 		return false
 	}
-	_, err = environments.ParseImage(was)
-	return err == nil
+	before, err := environments.ParseImage(was)
+	return err == nil && before.Repository == now.Repository
 }
 
 // shown is a value for an error: short, and never a Secret's.
