@@ -130,8 +130,9 @@ type Repository interface {
 	DeleteBranch(ctx context.Context, branch string, expected Revision) error
 	// Merge moves target to include source: fast-forward where possible, else a
 	// merge commit whose tree is source's edit applied to target's tip (edit
-	// gives it). Hosts without pull requests approve by it.
-	Merge(ctx context.Context, target, source string, change Change) (Written, error)
+	// gives it). Hosts without pull requests approve by it, so it merges source
+	// only while that is at head, which was approved (ErrMoved otherwise).
+	Merge(ctx context.Context, target, source string, head Revision, change Change) (Written, error)
 	// Branches lists the branches that begin with prefix, with their tips.
 	Branches(ctx context.Context, prefix string) (map[string]Revision, error)
 }

@@ -154,7 +154,7 @@ func (h *Host) merge(ctx context.Context, pr forge.PullRequest) (forge.PullReque
 			return pr, hostError("edit of branch "+pr.Source, err)
 		}
 	}
-	written, err := h.repository.Merge(ctx, pr.Target, pr.Source, overlays.Change{
+	written, err := h.repository.Merge(ctx, pr.Target, pr.Source, overlays.Revision(pr.Head), overlays.Change{
 		Branch:  pr.Target,
 		Subject: fmt.Sprintf("Merge %s: %s", pr.Source, pr.Title),
 		Author:  h.options.Author,

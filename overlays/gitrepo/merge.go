@@ -9,20 +9,33 @@ import (
 )
 
 // Merge moves target to include source.
-func (r *repository) Merge(ctx context.Context, target, source string, change overlays.Change) (overlays.Written, error) {
+func (r *repository) Merge(ctx context.Context, target, source string, head overlays.Revision, change overlays.Change) (overlays.Written, error) {
 	change.Branch = target
 	if err := errors.Join(validChange(change), validBranch(source)); err != nil {
 		return overlays.Written{}, err
 	}
 	var written overlays.Written
 	err := r.replaying(ctx, func() (err error) {
-		written, err = r.mergeOnce(ctx, target, source, change)
+		written, err = r.mergeOnce(ctx, target, source, head, change)
 		return unwrapEdit(err)
 	})
+	var unapproved *sourceMoved
+	if errors.As(err, &unapproved) {
+		return overlays.Written{}, r.remote.Moved(source, unapproved.Error())
+	}
 	return written, err
 }
 
-func (r *repository) mergeOnce(ctx context.Context, target, source string, change overlays.Change) (overlays.Written, error) {
+// sourceMoved: what is to be merged is not what was approved. It is not ErrMoved
+// until it is given back, for to try again does not help.
+type sourceMoved struct{ at, approved overlays.Revision }
+
+// Error names both commits.
+func (e *sourceMoved) Error() string {
+	return "it is at " + string(e.at) + ", and " + string(e.approved) + " was to be merged"
+}
+
+func (r *repository) mergeOnce(ctx context.Context, target, source string, head overlays.Revision, change overlays.Change) (overlays.Written, error) {
 	to, _, err := r.newest(ctx, target)
 	if err != nil {
 		return overlays.Written{}, err
@@ -30,6 +43,9 @@ func (r *repository) mergeOnce(ctx context.Context, target, source string, chang
 	from, _, err := r.newest(ctx, source)
 	if err != nil {
 		return overlays.Written{}, err
+	}
+	if at := overlays.Revision(from.String()); at != head {
+		return overlays.Written{}, &sourceMoved{at: at, approved: head}
 	}
 	l := &line{repo: r, objects: r.objectsOf(to), head: to}
 	into, err := l.objects.Commit(to)

@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"Propose/base moved", testProposeBaseMoved},
 		{"Merge/fast-forward", testMergeFastForward},
 		{"Merge/target moved", testMergeTargetMoved},
+		{"Merge/source moved", testMergeSourceMoved},
 		{"DeleteBranch", testDeleteBranch},
 		{"Branches", testBranches},
 		{"wrong credentials", testWrongCredentials},

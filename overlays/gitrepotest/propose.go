@@ -1,6 +1,7 @@
 package gitrepotest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,7 +65,7 @@ func testMergeFastForward(t *testing.T, c *conformance) {
 	w := c.seeded(t)
 	p := proposal("Promote v1", "v1\n")
 	written := c.mustWrite(t, p)
-	merged, err := c.repository.Merge(c.ctx, "main", p.Branch, p)
+	merged, err := c.repository.Merge(c.ctx, "main", p.Branch, written.Revision, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func testMergeFastForward(t *testing.T, c *conformance) {
 	if tip := w.Update("main"); tip != written.Revision {
 		t.Errorf("main is at %s, want %s", tip, written.Revision)
 	}
-	again, err := c.repository.Merge(c.ctx, "main", p.Branch, p)
+	again, err := c.repository.Merge(c.ctx, "main", p.Branch, written.Revision, p)
 	if err != nil || again.Changed {
 		t.Errorf("merge again: %+v, %v, want nothing", again, err)
 	}
@@ -87,7 +88,7 @@ func testMergeTargetMoved(t *testing.T, c *conformance) {
 	written := c.mustWrite(t, p)
 	moved := w.Commit("main", map[string]string{"more": "x\n"})
 	p.Subject = "Merge serin/web/prod"
-	merged, err := c.repository.Merge(c.ctx, "main", p.Branch, p)
+	merged, err := c.repository.Merge(c.ctx, "main", p.Branch, written.Revision, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +100,27 @@ func testMergeTargetMoved(t *testing.T, c *conformance) {
 		t.Errorf("the merge is %s of %v, want %s of %s and %s", tip.Revision, tip.Parents, merged.Revision, moved, written.Revision)
 	}
 	w.Git("fsck", "--strict")
-	again, err := c.repository.Merge(c.ctx, "main", p.Branch, p)
+	again, err := c.repository.Merge(c.ctx, "main", p.Branch, written.Revision, p)
 	if err != nil || again.Changed {
 		t.Errorf("merge again: %+v, %v, want nothing", again, err)
+	}
+}
+
+// testMergeSourceMoved: what took the proposal's place after it was approved is
+// not merged for it.
+func testMergeSourceMoved(t *testing.T, c *conformance) {
+	w := c.seeded(t)
+	p := proposal("Promote v1", "v1\n")
+	written := c.mustWrite(t, p)
+	w.Update(p.Branch)
+	w.Git("rm", "--quiet", "README")
+	w.Git("commit", "--quiet", "--amend", "--no-edit")
+	w.Git("push", "--quiet", "--force", "origin", "HEAD:"+p.Branch)
+	target := w.Update("main")
+	if merged, err := c.repository.Merge(c.ctx, "main", p.Branch, written.Revision, p); !errors.Is(err, overlays.ErrMoved) {
+		t.Errorf("merged %+v, %v, want ErrMoved", merged, err)
+	}
+	if tip := w.Update("main"); tip != target {
+		t.Errorf("main went from %s to %s, which nobody approved", target, tip)
 	}
 }
