@@ -41,6 +41,10 @@ type Repositories struct {
 
 var _ overlays.Repositories = (*Repositories)(nil)
 
+// idle is how long a repository that nobody opens is kept: a Pipeline that is
+// gone, or whose credentials were renewed, opens its old one never again.
+const idle = 24 * time.Hour
+
 // New keeps stores below dir, which need not exist. Several processes may share
 // it: each takes stores of its own.
 func New(dir string, options Options) *Repositories {
@@ -52,31 +56,51 @@ func New(dir string, options Options) *Repositories {
 	return &Repositories{dir: dir, options: options, open: map[string]*repository{}}
 }
 
-// Open gives the repository of a remote and its credentials, always the same
-// one; nothing is sent. Stores that nobody has used for longer than the limit
-// of age are removed on the way.
+// Open gives the repository of a remote and its credentials, the same one as long
+// as it is opened now and then; nothing is sent. Stores that nobody has used for
+// longer than the limit of age, or opened here for a day, are removed on the way.
 func (r *Repositories) Open(_ context.Context, remote overlays.Remote) (overlays.Repository, error) {
 	key := keyOf(remote)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if repo, ok := r.open[key]; ok {
-		return repo, nil
+	now := r.options.Now()
+	known, isOpen := r.open[key]
+	if isOpen {
+		known.opened = now
+	}
+	if err := r.discard(now); err != nil {
+		return nil, err
+	}
+	if isOpen {
+		return known, nil
 	}
 	dialled, err := wire.Dial(remote, r.options.Timeout)
 	if err != nil {
 		return nil, err
 	}
 	dialled.Began = r.options.Requested
-	if err := store.Prune(r.dir, r.options.Limits.Age, r.options.Now()); err != nil {
+	if err := store.Prune(r.dir, r.options.Limits.Age, now); err != nil {
 		return nil, err
 	}
 	s, err := store.Open(r.dir, key, r.options.Limits)
 	if err != nil {
 		return nil, err
 	}
-	repo := &repository{remote: dialled, store: s, now: r.options.Now, queues: map[string]*queue{}}
+	repo := &repository{remote: dialled, store: s, now: r.options.Now, opened: now, queues: map[string]*queue{}}
 	r.open[key] = repo
 	return repo, nil
+}
+
+// discard removes the stores of repositories that nobody opens any more.
+func (r *Repositories) discard(now time.Time) error {
+	var errs []error
+	for key, repo := range r.open {
+		if now.Sub(repo.opened) > idle {
+			errs = append(errs, repo.store.Discard())
+			delete(r.open, key)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Close gives the stores back to other processes. No repository may be in use.

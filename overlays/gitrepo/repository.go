@@ -25,6 +25,8 @@ type repository struct {
 	flights singleflight.Group
 	// now is the clock that a store's age is measured with.
 	now func() time.Time
+	// opened is when it was asked for last; Repositories guards it.
+	opened time.Time
 
 	mu     sync.Mutex
 	queues map[string]*queue

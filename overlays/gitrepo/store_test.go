@@ -282,6 +282,29 @@ func TestStoreIsBounded(t *testing.T) {
 	}
 }
 
+// TestRenewedCredentialsLeaveNoStore: an access token that is renewed each day
+// or hour must not leave a store of its own each time, for as long as the process
+// lives.
+func TestRenewedCredentialsLeaveNoStore(t *testing.T) {
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true})
+	seed(t, server)
+	now, dir := time.Now(), t.TempDir()
+	repositories := newRepositories(t, dir, gitrepo.Options{Now: func() time.Time { return now }})
+	for _, token := range []string{"monday", "tuesday", "wednesday"} {
+		renewed := server.Remote()
+		renewed.KnownHosts = []byte(token)
+		for range 5 {
+			mustRead(t, open(t, repositories, renewed), "dev/tag.yaml")
+			mustRead(t, open(t, repositories, server.Remote()), "dev/tag.yaml")
+			now = now.Add(6 * time.Hour)
+		}
+	}
+	stores, err := os.ReadDir(dir)
+	if err != nil || len(stores) != 2 {
+		t.Errorf("%d stores, %v, want those of the two that are in use", len(stores), err)
+	}
+}
+
 // TestBusyHostIsAskedAgain: a host that is busy, and one whose answer to a push
 // is lost after the push was done, cost a retry and no second commit.
 func TestBusyHostIsAskedAgain(t *testing.T) {

@@ -113,6 +113,16 @@ func (s *Store) Close() error {
 	return s.lock.Close()
 }
 
+// Discard removes the store from the disk and gives its slot back.
+func (s *Store) Discard() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := errors.Join(os.RemoveAll(s.dir), s.lock.Close()); err != nil {
+		return fmt.Errorf("git store: %w", err)
+	}
+	return nil
+}
+
 func (s *Store) git() string { return filepath.Join(s.dir, "git") }
 
 // load reads what is on disk, and clears away what a killed process left.
