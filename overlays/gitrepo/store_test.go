@@ -305,6 +305,41 @@ func TestRenewedCredentialsLeaveNoStore(t *testing.T) {
 	}
 }
 
+// TestHostThatTakesNoRewriteIsNotRaced: what a host refuses for good is no race,
+// though it says so in the same words. The error gives the host's, and the host
+// is not asked over and over.
+func TestHostThatTakesNoRewriteIsNotRaced(t *testing.T) {
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true})
+	w := seed(t, server)
+	run := func(args ...string) { w.Git(append([]string{"--git-dir", server.Dir}, args...)...) }
+	repository := open(t, newRepositories(t, t.TempDir(), gitrepo.Options{}), server.Remote())
+	for _, c := range []struct {
+		name, branch, want string
+		refuse             func()
+	}{
+		{"no rewriting", "serin/web/dev", "non-fast-forward", func() { run("config", "receive.denyNonFastForwards", "true") }},
+		{"a branch in the way", "taken/web/dev", "taken", func() { run("branch", "taken", "main") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			proposal := setTag("v2")
+			proposal.Branch, proposal.Base = c.branch, "main"
+			if c.branch == "serin/web/dev" {
+				mustWrite(t, repository, proposal)
+			}
+			c.refuse()
+			before := server.Requests()
+			proposal.Subject, proposal.Edit = "Promote v3", setTag("v3").Edit
+			_, err := repository.Write(within(t), proposal)
+			if err == nil || errors.Is(err, overlays.ErrMoved) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.branch) {
+				t.Errorf("got %v, want an error with %q and the branch that is no lost race", err, c.want)
+			}
+			if n := server.Requests() - before; n > 60 {
+				t.Errorf("the host was asked %d times", n)
+			}
+		})
+	}
+}
+
 // TestBusyHostIsAskedAgain: a host that is busy, and one whose answer to a push
 // is lost after the push was done, cost a retry and no second commit.
 func TestBusyHostIsAskedAgain(t *testing.T) {

@@ -18,6 +18,9 @@ const (
 	// attempts bounds the replays after lost races. Each lost race is another
 	// writer's success.
 	attempts = 30
+	// refusals bounds the tries while the branch stays where it is and the host says
+	// that it moved: another writer may hold it, or the host takes no such change.
+	refusals = 10
 	// batch is how many waiting writes go into one push.
 	batch = 1000
 	// writeTimeout bounds a push with all its replays.
@@ -132,10 +135,17 @@ func (r *repository) writeJobs(branch string, jobs []*job) {
 // when the store is damaged.
 func (r *repository) replaying(ctx context.Context, try func() error) error {
 	var err error
+	unmoved := 0
 	for attempt := range attempts {
 		err = r.mending(try)
 		if !errors.Is(err, overlays.ErrMoved) {
 			return err
+		}
+		var refused *refusedError
+		if !errors.As(err, &refused) {
+			unmoved = 0
+		} else if unmoved++; unmoved == refusals {
+			return r.remote.Refused(refused.branch, refused.err)
 		}
 		timer := time.NewTimer(time.Duration(attempt) * 10 * time.Millisecond)
 		select {
@@ -190,6 +200,8 @@ func (r *repository) publish(ctx context.Context, branch string, old plumbing.Ha
 		case a.Branches[branch] == l.head:
 		case a.Branches[branch] != old && !errors.Is(err, overlays.ErrProtected):
 			return r.remote.Moved(branch, "another commit came first")
+		case errors.Is(err, overlays.ErrMoved):
+			return &refusedError{branch, err}
 		default:
 			return err
 		}
@@ -201,6 +213,18 @@ func (r *repository) publish(ctx context.Context, branch string, old plumbing.Ha
 	}
 	return nil
 }
+
+// refusedError: the host says that a branch moved which is where it was.
+type refusedError struct {
+	branch string
+	err    error
+}
+
+// Error is the host's answer.
+func (e *refusedError) Error() string { return e.err.Error() }
+
+// Unwrap is the host's answer.
+func (e *refusedError) Unwrap() error { return e.err }
 
 // line is a row of new commits.
 type line struct {

@@ -271,14 +271,14 @@ func (r *Remote) pushed(branch string, report *packp.ReportStatus, hook string, 
 		if status.Status == "ok" {
 			continue
 		}
+		reason := strings.TrimSuffix(strings.TrimSpace(status.Status+"; "+hook), ";")
 		lower := strings.ToLower(status.Status)
 		for _, words := range racing {
 			if strings.Contains(lower, words) {
-				return r.Moved(branch, status.Status)
+				return r.Moved(branch, reason)
 			}
 		}
-		reason := strings.TrimSpace(status.Status + "; " + hook)
-		return &remoteError{kind: overlays.ErrProtected, text: r.scrub(fmt.Sprintf("push to %s: %v: branch %s: %s", r.Name, overlays.ErrProtected, branch, strings.TrimSuffix(reason, ";")))}
+		return &remoteError{kind: overlays.ErrProtected, text: r.scrub(fmt.Sprintf("push to %s: %v: branch %s: %s", r.Name, overlays.ErrProtected, branch, reason))}
 	}
 	if err != nil {
 		return r.wrap("push to", err)
@@ -288,7 +288,18 @@ func (r *Remote) pushed(branch string, report *packp.ReportStatus, hook string, 
 
 // Moved is the error of a lost race.
 func (r *Remote) Moved(branch, reason string) error {
-	return &remoteError{kind: overlays.ErrMoved, text: r.scrub(fmt.Sprintf("push to %s: %v: branch %s: %s", r.Name, overlays.ErrMoved, branch, reason))}
+	return &remoteError{kind: overlays.ErrMoved, reason: reason, text: r.scrub(fmt.Sprintf("push to %s: %v: branch %s: %s", r.Name, overlays.ErrMoved, branch, reason))}
+}
+
+// Refused is what a lost race turns out to be when nobody else won it: moved is
+// the error of Moved.
+func (r *Remote) Refused(branch string, moved error) error {
+	reason := moved.Error()
+	var known *remoteError
+	if errors.As(moved, &known) && known.reason != "" {
+		reason = known.reason
+	}
+	return &remoteError{text: r.scrub(fmt.Sprintf("push to %s: the host does not change branch %s, which is where it was expected: %s", r.Name, branch, reason))}
 }
 
 // remoteError is an error whose text holds no credential and which does not
@@ -296,6 +307,8 @@ func (r *Remote) Moved(branch, reason string) error {
 type remoteError struct {
 	text string
 	kind error
+	// reason is the host's part of the text, where it is a lost race.
+	reason string
 }
 
 // Error is the scrubbed text.
