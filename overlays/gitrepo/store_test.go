@@ -414,7 +414,11 @@ func TestCredentialsInTheURL(t *testing.T) {
 	if got := mustRead(t, open(t, repositories, overlays.Remote{URL: server.URL()}), "dev/tag.yaml"); got != "v1\n" {
 		t.Errorf("read %q", got)
 	}
-	_, err := open(t, repositories, overlays.Remote{URL: strings.Replace(server.URL(), "repository.git", "none.git", 1)}).Tip(within(t), "main")
+	_, err := open(t, repositories, overlays.Remote{URL: server.Base + "/../none.git?private_token=s3cret"}).Tip(within(t), "main")
+	if err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("got %v", err)
+	}
+	_, err = open(t, repositories, overlays.Remote{URL: strings.Replace(server.URL(), "repository.git", "none.git", 1)}).Tip(within(t), "main")
 	if err == nil || !strings.Contains(err.Error(), "no such repository") || strings.Contains(err.Error(), gitrepotest.Password) {
 		t.Errorf("got %v", err)
 	}

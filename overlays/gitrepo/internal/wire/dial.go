@@ -32,8 +32,11 @@ func Dial(to overlays.Remote, timeout time.Duration) (*Remote, error) {
 		to.Username = u.User.Username()
 	}
 	u.User = nil
-	r := &Remote{Name: u.String(), timeout: timeout}
-	for _, secret := range []string{to.Password, to.Bearer} {
+	shown := *u
+	// What is asked for in a query may be a token.
+	shown.RawQuery, shown.Fragment = "", ""
+	r := &Remote{Name: shown.String(), timeout: timeout}
+	for _, secret := range []string{to.Password, to.Bearer, u.RawQuery} {
 		if secret != "" {
 			r.secrets = append(r.secrets, secret)
 		}
