@@ -278,13 +278,7 @@ func (s Snapshot) pending(now time.Time) Plan {
 	if plan, found := s.landed(now); found {
 		return plan
 	}
-	until, reason, err := environments.Frozen(s.Environment.Freeze, now)
-	if err != nil {
-		return s.keep(err.Error())
-	}
-	if !until.IsZero() && !s.forced() {
-		plan := s.keep(environments.FrozenText(until, reason))
-		plan.Again = until
+	if plan, frozen := s.frozen(now); frozen {
 		return plan
 	}
 	if s.Environment.Approval && s.Environment.Entry == environments.ByCommit && s.Promotion.ApprovedBy == "" && !s.forced() {
@@ -295,7 +289,22 @@ func (s Snapshot) pending(now time.Time) Plan {
 	return plan
 }
 
-// writing writes the commit or the pull request.
+// frozen waits for the end of a freeze window. One that cannot be read holds all.
+func (s Snapshot) frozen(now time.Time) (Plan, bool) {
+	until, reason, err := environments.Frozen(s.Environment.Freeze, now)
+	if err != nil {
+		return s.keep(err.Error()), true
+	}
+	if until.IsZero() || s.forced() {
+		return Plan{}, false
+	}
+	plan := s.keep(environments.FrozenText(until, reason))
+	plan.Again = until
+	return plan, true
+}
+
+// writing writes the commit or the pull request, which may have to wait again: a
+// window may have opened since the Git host was away.
 func (s Snapshot) writing(now time.Time) Plan {
 	if !s.Git.Known {
 		return s.keep("waits for Git, which could not be read")
@@ -308,6 +317,9 @@ func (s Snapshot) writing(now time.Time) Plan {
 	}
 	if s.Request.Verb == environments.Reject {
 		plan, _ := s.asked(now)
+		return plan
+	}
+	if plan, frozen := s.frozen(now); frozen {
 		return plan
 	}
 	if plan, moved := s.rebased(); moved {

@@ -72,6 +72,12 @@ func TestDecidePromotion(t *testing.T) {
 		{"pending: Git has it", at(environments.Pending, func(s *Snapshot) { s.Git.Images = v2.Images }), environments.Applying, Nothing, "Git has"},
 		{"writing: commit", at(environments.Writing, func(s *Snapshot) { s.Environment.Entry = environments.ByCommit }), environments.Applying, WriteCommit, ""},
 		{"writing: proposal", at(environments.Writing, none), environments.AwaitingApproval, WriteProposal, ""},
+		{"writing: frozen since the Git host was away", at(environments.Writing, func(s *Snapshot) {
+			s.Environment.Freeze = []environments.FreezeWindow{{Start: "0 8 * * *", Duration: 4 * time.Hour, Reason: "launch"}}
+		}), environments.Writing, Nothing, "frozen until 2026-03-02T12:00:00Z (launch)"},
+		{"writing: frozen, and a person asked for it", at(environments.Writing, func(s *Snapshot) {
+			s.Environment.Freeze, s.Promotion.RequestedBy = []environments.FreezeWindow{{Start: "0 8 * * *", Duration: 4 * time.Hour}}, "ann"
+		}), environments.AwaitingApproval, WriteProposal, ""},
 		{"writing: landed before a crash", at(environments.Writing, func(s *Snapshot) { s.Git.Images = v2.Images }), environments.Applying, Nothing, ""},
 		{"writing: others changed the images", at(environments.Writing, func(s *Snapshot) { s.Git.Images = []environments.Image{img("v0")} }), environments.Writing, Nothing, "other images"},
 		{"awaiting: waits", at(environments.AwaitingApproval, none), environments.AwaitingApproval, Nothing, "waits for approval"},
