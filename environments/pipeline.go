@@ -255,6 +255,9 @@ func (d *pipelineDecision) unproven(release Release, before string, soak time.Du
 			end = later.Written
 		}
 	}
+	if reason := d.gone(release, before); reason != "" && soak > 0 && end.Equal(d.now) {
+		return reason
+	}
 	ran := max(0, end.Sub(promotions[at].Succeeded))
 	if ran >= soak {
 		return ""
@@ -265,6 +268,19 @@ func (d *pipelineDecision) unproven(release Release, before string, soak time.Du
 	ready := d.now.Add(soak - ran)
 	d.again(ready)
 	return fmt.Sprintf("soaks in %s until %s", before, ready.UTC().Format(time.RFC3339))
+}
+
+// gone says that an Environment does not have a Release any more, though nothing
+// was promoted after it: a person changed Git, nobody knows when.
+func (d *pipelineDecision) gone(release Release, before string) string {
+	at := slices.IndexFunc(d.snapshot.Environments, func(e EnvironmentSnapshot) bool { return e.Name == before })
+	switch {
+	case at < 0 || Carries(d.snapshot.Environments[at].Images, release.Images):
+		return ""
+	case !d.snapshot.Environments[at].GitKnown:
+		return fmt.Sprintf("soaks in %s, whose overlay could not be read", before)
+	}
+	return fmt.Sprintf("a person took it out of %s, which ended its soak; \"serin promote\" brings it all the same", before)
 }
 
 // busy says why a candidate has to wait for another Promotion.

@@ -190,6 +190,13 @@ func TestDecidePipeline(t *testing.T) {
 			s.Environments[0].Images = v2.Images
 			s.Releases, s.Promotions = []Release{v1, v2}, also(adopted, done("dev", v2, 2))
 		}, now: soaked, create: "app-staging-" + v2.Name[4:] + "-1"},
+		{name: "a person ended the soak", given: func(s *PipelineSnapshot) {
+			s.Releases, s.Promotions = []Release{v1, v2}, also(adopted, done("dev", v2, 2))
+		}, now: soaked, held: v2.Name, wait: map[string]string{"staging": "a person took it out of dev"}},
+		{name: "the soak cannot be seen", given: func(s *PipelineSnapshot) {
+			s.Environments[0].GitKnown, s.Environments[0].Images = false, nil
+			s.Releases, s.Promotions = []Release{v1, v2}, also(adopted, done("dev", v2, 2))
+		}, now: soaked, wait: map[string]string{"staging": "whose overlay could not be read"}},
 		{name: "suspended", given: func(s *PipelineSnapshot) {
 			s.Suspended, s.Releases, s.Promotions = true, []Release{v1, v2}, adopted
 		}, wait: map[string]string{"dev": "suspended"}},
