@@ -248,6 +248,11 @@ func (r *Reconciler) propose(ctx context.Context, s *scope, plan *promotion.Plan
 	if err != nil {
 		return err
 	}
+	if written.Revision == written.Parent {
+		// Git has it by now. The branch, where there is one, says something else, and
+		// is not to be shown as this.
+		return errImagesMoved
+	}
 	shown, err := host.Create(ctx, forge.Draft{
 		Source: change.Branch, Target: change.Base, Title: words.subject, Body: s.page(words, e.diff),
 	})
