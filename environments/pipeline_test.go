@@ -62,6 +62,17 @@ func TestReleaseName(t *testing.T) {
 	}
 }
 
+// Promotions of two Pipelines in one namespace never share a name, whatever the
+// Pipelines and their Environments are called.
+func TestPromotionNamesAreOnePipelines(t *testing.T) {
+	images := []Image{img("v1.2.0")}
+	one := PromotionName("shop", "eu-prod", ReleaseName("shop", images), 1)
+	other := PromotionName("shop-eu", "prod", ReleaseName("shop-eu", images), 1)
+	if one == other {
+		t.Errorf("both are called %s", one)
+	}
+}
+
 func TestDiscover(t *testing.T) {
 	v1, v2 := rel(1, "v1"), rel(2, "v2")
 	for _, c := range []struct {

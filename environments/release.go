@@ -91,9 +91,12 @@ const (
 
 // ReleaseName is the name of the Release of these images. It depends on nothing
 // else, so that a Release is made once however often it is tried: the
-// Pipeline's name, the first image's tag where it fits, and a hash.
+// Pipeline's name, the first image's tag where it fits, and a hash of both. The
+// Pipeline is in the hash for the names of Promotions: "shop" into "eu-prod" and
+// "shop-eu" into "prod" would be called the same.
 func ReleaseName(pipeline string, images []Image) string {
-	hash := ContentKey(images)[:hashLength]
+	sum := sha256.Sum256([]byte(pipeline + "\n" + ContentKey(images)))
+	hash := hex.EncodeToString(sum[:])[:hashLength]
 	if len(images) == 0 {
 		return pipeline + "-" + hash
 	}
