@@ -74,6 +74,13 @@ func rejections(pipeline *v1alpha1.Pipeline, commits []overlays.Commit) []enviro
 	return found
 }
 
+// Bounds of what is taken over from trailers, which anybody may write who may
+// commit, in bytes: a Release's status has to hold it.
+const (
+	maxName   = 63
+	maxReason = 500
+)
+
 // rejection reads the trailers of one rollback; false where it is of another
 // Pipeline.
 func rejection(pipeline *v1alpha1.Pipeline, trailers []overlays.Trailer) (found environments.Rejection, mine bool) {
@@ -82,9 +89,9 @@ func rejection(pipeline *v1alpha1.Pipeline, trailers []overlays.Trailer) (found 
 		case environments.TrailerPipeline:
 			mine = trailer.Value == pipeline.Namespace+"/"+pipeline.Name
 		case environments.TrailerEnvironment:
-			found.Environment = trailer.Value
+			found.Environment = status.OneLine(trailer.Value, maxName)
 		case environments.TrailerReason:
-			found.Reason = trailer.Value
+			found.Reason = status.OneLine(trailer.Value, maxReason)
 		case environments.TrailerRejected:
 			found.Images = append(found.Images, trailer.Value)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/controllers/hints"
 	"github.com/serin-gitops/serin/environments"
+	"github.com/serin-gitops/serin/overlays"
 	"github.com/serin-gitops/serin/registry"
 )
 
@@ -87,5 +88,23 @@ func TestImagesMaySayLittleOfThemselves(t *testing.T) {
 	}
 	if got := revisionOf(strings.Repeat("a", 1000)); len(got) > 256 {
 		t.Errorf("a revision of %d characters is more than the API takes", len(got))
+	}
+}
+
+// Whoever may commit to the branch may write trailers of any length, and the
+// status that they come to has a bound: else nothing would be decided any more.
+func TestTrailersAreTakenOverInPart(t *testing.T) {
+	long := strings.Repeat("a lot ", 1<<20)
+	found, mine := rejection(
+		&v1alpha1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "web"}},
+		[]overlays.Trailer{
+			{Key: environments.TrailerPipeline, Value: "team/web"}, {Key: environments.TrailerEnvironment, Value: long},
+			{Key: environments.TrailerReason, Value: long}, {Key: environments.TrailerRejected, Value: "sha256:aa"},
+		})
+	if !mine || len(found.Images) != 1 {
+		t.Errorf("mine %t, images %v", mine, found.Images)
+	}
+	if n := len(found.Environment) + len(found.Reason); n > 1000 {
+		t.Errorf("%d bytes are taken over", n)
 	}
 }
