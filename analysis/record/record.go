@@ -73,6 +73,7 @@ type seen struct {
 	Length int64 `json:"l,omitempty"`
 	// Counts are stable's total and failed and the canary's.
 	Counts  []float64              `json:"n,omitempty"`
+	Unseen  bool                   `json:"x,omitempty"`
 	Value   *float64               `json:"v,omitempty"`
 	Probes  []analysis.ProbeResult `json:"p,omitempty"`
 	Pods    []analysis.PodState    `json:"d,omitempty"`
@@ -194,7 +195,7 @@ func (r *Record) shorten(check int, o, last analysis.Observation) seen {
 	case analysis.Missing(r.checks[check], o) != nil:
 		s.Absence = analysis.Missing(r.checks[check], o)
 	case o.Stable != nil && o.Canary != nil:
-		s.Counts = []float64{o.Stable.Total, o.Stable.Failed, o.Canary.Total, o.Canary.Failed}
+		s.Counts, s.Unseen = []float64{o.Stable.Total, o.Stable.Failed, o.Canary.Total, o.Canary.Failed}, o.Unseen
 	case o.Value != nil:
 		s.Value = o.Value
 	case o.Usage != nil:
@@ -209,7 +210,7 @@ func (r *Record) shorten(check int, o, last analysis.Observation) seen {
 
 func (r *Record) lengthen(name string, s seen, last analysis.Observation) analysis.Observation {
 	end := r.began.Add(time.Duration(s.End))
-	o := analysis.Observation{Check: name, Window: analysis.Window{Start: end.Add(-time.Duration(s.Length)), End: end}, Value: s.Value, Probes: s.Probes, Pods: s.Pods, Usage: s.Usage, Answer: s.Answer, Absence: s.Absence}
+	o := analysis.Observation{Check: name, Window: analysis.Window{Start: end.Add(-time.Duration(s.Length)), End: end}, Unseen: s.Unseen, Value: s.Value, Probes: s.Probes, Pods: s.Pods, Usage: s.Usage, Answer: s.Answer, Absence: s.Absence}
 	if s.Same {
 		o.Probes, o.Pods, o.Answer = last.Probes, last.Pods, last.Answer
 	}

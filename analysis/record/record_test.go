@@ -90,6 +90,40 @@ func TestRejudge(t *testing.T) {
 	}
 }
 
+// TestRejudgeKeepsAllOfRatios records failures that have no series yet, which keeps
+// a canary from being proven good.
+func TestRejudgeKeepsAllOfRatios(t *testing.T) {
+	for name, change := range map[string]func(*analysis.Observation){
+		"as they are": func(*analysis.Observation) {},
+		"unseen":      func(o *analysis.Observation) { o.Unseen = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := analysis.NewState(began)
+			rec, err := record.New(spec(), state)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k := range 3 {
+				end := began.Add(time.Duration(k+1) * 2 * time.Second)
+				o := analysis.Observation{Check: "errors", Window: analysis.Window{Start: end.Add(-2 * time.Second), End: end},
+					Stable: &analysis.Counts{Total: 50}, Canary: &analysis.Counts{Total: 10, Failed: 1}}
+				change(&o)
+				if err := rec.Look(state, []analysis.Observation{o}, end); err != nil {
+					t.Fatal(err)
+				}
+				state, _ = analysis.Judge(spec(), state, []analysis.Observation{o}, end)
+			}
+			again, err := record.Rejudge(rec.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(text(t, state), text(t, again.State)); diff != "" {
+				t.Errorf("rejudged otherwise (-judged +rejudged):\n%s", diff)
+			}
+		})
+	}
+}
+
 func text(t *testing.T, v any) string {
 	t.Helper()
 	encoded, err := json.Marshal(v)
