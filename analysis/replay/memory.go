@@ -24,12 +24,14 @@ type memory struct {
 	source   analysis.Source
 	from, to time.Time
 	fetched  map[string][]analysis.Series
+	// answered is told of each answer to a question about series.
+	answered func()
 }
 
 var _ analysis.Source = (*memory)(nil)
 
-func newMemory(source analysis.Source, from, to time.Time) *memory {
-	return &memory{source: source, from: from, to: to, fetched: map[string][]analysis.Series{}}
+func newMemory(source analysis.Source, from, to time.Time, answered func()) *memory {
+	return &memory{source: source, from: from, to: to, fetched: map[string][]analysis.Series{}, answered: answered}
 }
 
 // Series implements analysis.Source.
@@ -79,6 +81,7 @@ func (m *memory) fetch(ctx context.Context, selector string) ([]analysis.Series,
 		if err != nil {
 			return nil, err
 		}
+		m.answered()
 		for _, s := range series {
 			i, known := at[s.Key()]
 			if !known {

@@ -72,21 +72,43 @@ type Result struct {
 	Verdict analysis.Verdict
 }
 
+// Done is how far a replay is.
+type Done struct {
+	// Answers of the source so far, looks, and how many these may be at most.
+	Answers, Looks, Most int
+	// Until is the time of the last look, of which there may be none.
+	Until time.Time
+}
+
 // Run replays a release. It fails where the source cannot be asked or refuses
-// a query: then nothing can be said about the past.
-func Run(ctx context.Context, source analysis.Source, r Release) (Result, error) {
+// a query: then nothing can be said about the past; and where the context ends.
+// done, where it is not nil, is told of each answer and of each look.
+func Run(ctx context.Context, source analysis.Source, r Release, done func(Done)) (Result, error) {
 	if err := r.validate(); err != nil {
 		return Result{}, err
 	}
-	p := &player{Release: r, observer: observe.Observer{Source: newMemory(source, r.From.Add(-r.Past-margin), r.To)}, state: analysis.NewState(r.From)}
+	far := Done{Most: int(r.To.Sub(r.From) / r.Interval)}
+	tell := func() {
+		if done != nil {
+			done(far)
+		}
+	}
+	known := newMemory(source, r.From.Add(-r.Past-margin), r.To, func() { far.Answers++; tell() })
+	p := &player{Release: r, observer: observe.Observer{Source: known}, state: analysis.NewState(r.From)}
 	if err := p.learn(ctx); err != nil {
 		return Result{}, err
 	}
 	p.result.Ending = Undecided
 	for now := r.From.Add(r.Interval); !now.After(r.To) && p.result.Ending == Undecided; now = now.Add(r.Interval) {
+		// What is remembered is answered whatever became of the context.
+		if err := ctx.Err(); err != nil {
+			return Result{}, err
+		}
 		if err := p.look(ctx, now); err != nil {
 			return Result{}, err
 		}
+		far.Looks, far.Until = far.Looks+1, now
+		tell()
 	}
 	p.result.State = p.state
 	return p.result, nil

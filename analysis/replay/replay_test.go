@@ -2,6 +2,7 @@ package replay_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -110,7 +111,7 @@ func TestEndings(t *testing.T) {
 			r := release()
 			test.change(&r)
 			source := &steady{failing: test.failing}
-			got, err := replay.Run(t.Context(), source, r)
+			got, err := replay.Run(t.Context(), source, r, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +133,7 @@ func TestEndings(t *testing.T) {
 // TestCountsEveryRequestOnce wants what the source has served within the time
 // that was judged, across the pieces it was fetched in.
 func TestCountsEveryRequestOnce(t *testing.T) {
-	got, err := replay.Run(t.Context(), &steady{failing: always(0.01)}, release())
+	got, err := replay.Run(t.Context(), &steady{failing: always(0.01)}, release(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,13 +174,33 @@ func TestNativeHistograms(t *testing.T) {
 	r := release()
 	r.Spec.Checks = []analysis.Check{{Name: "slow", Kind: analysis.KindLatency, Interval: 10 * time.Second,
 		Latency: &analysis.Latency{Histogram: "seconds", Native: true, Bound: 0.5}}}
-	got, err := replay.Run(t.Context(), &buckets{steady{failing: canaryFrom(40 * time.Minute)}}, r)
+	got, err := replay.Run(t.Context(), &buckets{steady{failing: canaryFrom(40 * time.Minute)}}, r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	took, says := got.Ended.Sub(began), got.Events[len(got.Events)-1].Message
 	if got.Ending != replay.RolledBack || took < 40*time.Minute || took > 41*time.Minute || !strings.Contains(says, "requests took over 0.5") {
 		t.Errorf("%s after %s: %s; want it rolled back within a minute of 40m", got.Ending, took, says)
+	}
+}
+
+// TestInterrupted ends a replay whose series are all known, and gives nothing of it.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var far []replay.Done
+	source := &steady{failing: always(0.01)}
+	got, err := replay.Run(ctx, source, release(), func(d replay.Done) {
+		if far = append(far, d); d.Looks == 3 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || len(got.Events) > 0 {
+		t.Errorf("error %v, %d events; want the context's error and none", err, len(got.Events))
+	}
+	want := replay.Done{Answers: source.queries, Looks: 3, Most: 720, Until: began.Add(30 * time.Second)}
+	if last := far[len(far)-1]; last != want || len(far) != source.queries+3 {
+		t.Errorf("told %d times, at last of %+v; want once for each of %d answers and 3 looks, at last %+v", len(far), last, source.queries, want)
 	}
 }
 
@@ -202,7 +223,7 @@ func TestRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := release()
 			test.change(&r)
-			if _, err := replay.Run(t.Context(), &steady{failing: always(0), err: test.err}, r); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := replay.Run(t.Context(), &steady{failing: always(0), err: test.err}, r, nil); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
 		})

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -80,20 +81,35 @@ type Contest struct {
 	Summary Summary
 }
 
+// Done is how far Compare is: rollouts of all, and lines of its table.
+type Done struct{ Rollouts, AllRollouts, Lines, AllLines int }
+
 // Compare puts a canary as good as stable, then those that fail at the given
-// rates, before each judge. All judges see traffic of the same seeds.
-func Compare(judges []Contender, sc Scenario, canaries []float64, runs int) []Contest {
+// rates, before each judge. All judges see traffic of the same seeds. done, where
+// it is not nil, is told of each rollout as it ends. Where the context ends first,
+// there are no contests and the error is the context's.
+func Compare(ctx context.Context, judges []Contender, sc Scenario, canaries []float64, runs int, done func(Done)) ([]Contest, error) {
 	contests := make([]Contest, 0, len(judges)*(1+len(canaries)))
-	for _, rate := range append([]float64{sc.Traffic.Baseline}, canaries...) {
-		sc.Traffic.Canary = rate
-		for _, judge := range judges {
-			contests = append(contests, Contest{
-				Judge: judge.Name, Canary: rate, Good: rate <= sc.Traffic.Baseline,
-				Summary: Summarise(sc, Run(judge.Judge, sc, runs)),
-			})
+	far := Done{AllRollouts: cap(contests) * runs, AllLines: cap(contests)}
+	tell := func() {
+		far.Rollouts++
+		far.Lines = far.Rollouts / runs
+		if done != nil {
+			done(far)
 		}
 	}
-	return contests
+	for _, rate := range append([]float64{sc.Traffic.Baseline}, canaries...) {
+		for _, judge := range judges {
+			own := sc
+			own.Traffic.Canary = rate
+			results, err := Run(ctx, judge.Judge, own, runs, tell)
+			if err != nil {
+				return nil, err
+			}
+			contests = append(contests, Contest{Judge: judge.Name, Canary: rate, Good: rate <= sc.Traffic.Baseline, Summary: Summarise(own, results)})
+		}
+	}
+	return contests, nil
 }
 
 // WriteContests prints what Compare found, for people.

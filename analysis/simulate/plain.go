@@ -33,8 +33,9 @@ type plain struct {
 	looked  time.Time
 }
 
-func (p *plain) Look(w analysis.Window, _, canary analysis.Counts) (failed, proven bool) {
-	p.windows, p.counts = append(p.windows, w), append(p.counts, canary)
+func (p *plain) Look(o analysis.Observation) (failed, proven bool) {
+	w := o.Window
+	p.windows, p.counts = append(p.windows, w), append(p.counts, *o.Canary)
 	for p.windows[0].Start.Before(w.End.Add(-p.rule.Span)) {
 		p.windows, p.counts = p.windows[1:], p.counts[1:]
 	}

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -74,11 +75,11 @@ func newFleet(src *source, sc Scenario) *fleet {
 	return f
 }
 
-// advance serves traffic until an age of the trial, with the canary's share of
-// it, and gives what the canary failed.
-func (f *fleet) advance(until time.Duration, share float64) (failed float64) {
+// advance serves traffic until an age of the trial, or the end of the context,
+// with the canary's share of it, and gives what the canary failed.
+func (f *fleet) advance(ctx context.Context, until time.Duration, share float64) (failed float64) {
 	tick := f.sc.tick()
-	for f.age < until {
+	for f.age < until && ctx.Err() == nil {
 		load, stable, canary, extra := f.source.rates(f.age, tick)
 		f.age += tick
 		for arm, mean := range []float64{load * (1 - share), load * share} {
@@ -127,14 +128,14 @@ func (f *fleet) counters(after time.Time) observe.Counters {
 type Waiter interface{ Wait(now time.Time) }
 
 // onceScraped simulates one rollout whose traffic is scraped.
-func onceScraped(newJudge NewJudge, sc Scenario, seed uint64) Result {
+func onceScraped(ctx context.Context, newJudge NewJudge, sc Scenario, seed uint64) (Result, error) {
 	f := newFleet(&source{Traffic: sc.Traffic, rng: rand.New(rand.NewPCG(seed, 0x5c7a))}, sc) //nolint:gosec // reproducible on purpose
-	f.advance(0, 0)
+	f.advance(ctx, 0, 0)
 	check := sc.scraped()
 	judge := newJudge(f.counters(time.Time{}).Past(check, observe.Trial{}, start.Add(-sc.Past), start))
 	c := course{sc: sc, judge: judge}
-	for through := start; ; {
-		canaryFailed := f.advance(c.age+sc.Interval, c.weight()/100)
+	for through := start; ctx.Err() == nil; {
+		canaryFailed := f.advance(ctx, c.age+sc.Interval, c.weight()/100)
 		now := start.Add(f.age)
 		var failed, proven bool
 		for _, o := range f.counters(through.Add(-observe.Lookback)).Windows(check, observe.Trial{}, analysis.Window{Start: through, End: now}) {
@@ -142,14 +143,15 @@ func onceScraped(newJudge NewJudge, sc Scenario, seed uint64) Result {
 				break
 			}
 			through = o.Window.End
-			bad, good := judge.Look(o.Window, *o.Stable, *o.Canary)
+			bad, good := judge.Look(o)
 			failed, proven = failed || bad, good
 		}
 		if w, ok := judge.(Waiter); ok && !failed {
 			w.Wait(now)
 		}
 		if c.look(canaryFailed, failed, proven) {
-			return c.result
+			return c.result, nil
 		}
 	}
+	return Result{}, ctx.Err()
 }

@@ -13,12 +13,21 @@ func scrapedRamp(traffic Traffic, scrapes Scrapes) Scenario {
 	return Scenario{Traffic: traffic, Steps: Ramp(5, 50, 10, 30*time.Minute), Past: 30 * time.Minute, Interval: 10 * time.Second, Delay: 3 * time.Second, Scrapes: scrapes}
 }
 
+func once(t *testing.T, judge NewJudge, sc Scenario, seed uint64) Result {
+	t.Helper()
+	r, err := Once(t.Context(), judge, sc, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // counter is a judge that adds up what it is shown.
 type counter struct{ seen *[2]analysis.Counts }
 
-func (c counter) Look(_ analysis.Window, stable, canary analysis.Counts) (failed, proven bool) {
-	c.seen[0].Add(stable)
-	c.seen[1].Add(canary)
+func (c counter) Look(o analysis.Observation) (failed, proven bool) {
+	c.seen[0].Add(*o.Stable)
+	c.seen[1].Add(*o.Canary)
 	return false, false
 }
 
@@ -31,7 +40,7 @@ func TestScrapesLoseNothing(t *testing.T) {
 	for _, every := range []time.Duration{2 * time.Second, 7 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute} {
 		sc := scrapedRamp(traffic, Scrapes{Every: every, Random: true, Stable: 3})
 		var seen [2]analysis.Counts
-		r := Once(func([]analysis.Counts) Judge { return counter{&seen} }, sc, 7)
+		r := once(t, func([]analysis.Counts) Judge { return counter{&seen} }, sc, 7)
 		// The ramp means 27.5% of 100 requests/s for 30 minutes.
 		const total = 180_000
 		least := total * (1 - (3*every+30*time.Second).Seconds()/1800)
@@ -49,7 +58,7 @@ func TestScrapesLoseNothing(t *testing.T) {
 func TestPhases(t *testing.T) {
 	first := func(scrapes Scrapes) (at []time.Duration) {
 		f := newFleet(&source{Traffic: Traffic{RequestsPerSecond: 10}, rng: rand.New(rand.NewPCG(1, 1))}, scrapedRamp(Traffic{}, scrapes))
-		f.advance(0, 0)
+		f.advance(t.Context(), 0, 0)
 		for _, arm := range f.arms {
 			for _, pod := range arm {
 				at = append(at, pod.next)
@@ -72,7 +81,7 @@ func TestScrapedJudge(t *testing.T) {
 	spec := DefaultSpec()
 	spec.Checks[0].Interval = 10 * time.Second
 	sc := scrapedRamp(Traffic{RequestsPerSecond: 100, Baseline: 0.001, Canary: 0.05}, Scrapes{Every: 15 * time.Second, Random: true, Stable: 3})
-	a, b := Once(Sequential(spec), sc, 1), Once(Sequential(spec), sc, 1)
+	a, b := once(t, Sequential(spec), sc, 1), once(t, Sequential(spec), sc, 1)
 	if a != b || !a.Failed || a.At > 4*time.Minute {
 		t.Errorf("%+v and then %+v; want the same rollback within 4 minutes", a, b)
 	}

@@ -8,6 +8,7 @@
 package simulate
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -100,9 +101,9 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Judge decides over one simulated trial, window by window.
 type Judge interface {
-	// Look takes one window of both arms; it says whether the canary failed and
-	// whether it is proven good.
-	Look(w analysis.Window, stable, canary analysis.Counts) (failed, proven bool)
+	// Look takes one window's counts of both arms; it says whether the canary failed
+	// and whether it is proven good.
+	Look(o analysis.Observation) (failed, proven bool)
 	// BeginStep tells that a new step begins.
 	BeginStep(now time.Time)
 }
@@ -128,10 +129,10 @@ type sequential struct {
 	holds bool
 }
 
-func (s *sequential) Look(w analysis.Window, stable, canary analysis.Counts) (failed, proven bool) {
+func (s *sequential) Look(o analysis.Observation) (failed, proven bool) {
 	var v analysis.Verdict
-	o := analysis.Observation{Check: s.spec.Checks[0].Name, Window: w, Stable: &stable, Canary: &canary}
-	s.state, v = analysis.Judge(s.spec, s.state, []analysis.Observation{o}, w.End)
+	o.Check = s.spec.Checks[0].Name
+	s.state, v = analysis.Judge(s.spec, s.state, []analysis.Observation{o}, o.Window.End)
 	s.holds = v.Outcome != analysis.Pass
 	return v.Outcome == analysis.Fail, v.Proven
 }
@@ -148,21 +149,23 @@ func (s *sequential) Holds() bool { return s.holds }
 
 func (s *sequential) BeginStep(now time.Time) { s.state = analysis.BeginStep(s.state, now) }
 
-// Once simulates one rollout with one seed.
-func Once(newJudge NewJudge, sc Scenario, seed uint64) Result {
+// Once simulates one rollout with one seed. Where the context ends first, the
+// error is the context's.
+func Once(ctx context.Context, newJudge NewJudge, sc Scenario, seed uint64) (Result, error) {
 	if sc.Scrapes.Every > 0 {
-		return onceScraped(newJudge, sc, seed)
+		return onceScraped(ctx, newJudge, sc, seed)
 	}
 	src := &source{Traffic: sc.Traffic, rng: rand.New(rand.NewPCG(seed, 0x5e21))} //nolint:gosec // reproducible on purpose
-	c := course{sc: sc, judge: newJudge(src.past(sc))}
-	for {
+	c := course{sc: sc, judge: newJudge(src.past(ctx, sc))}
+	for ctx.Err() == nil {
 		stable, canary := src.window(c.age, sc.Interval, c.weight()/100)
 		end := start.Add(c.age + sc.Interval)
-		failed, proven := c.judge.Look(analysis.Window{Start: end.Add(-sc.Interval), End: end}, stable, canary)
+		failed, proven := c.judge.Look(analysis.Observation{Window: analysis.Window{Start: end.Add(-sc.Interval), End: end}, Stable: &stable, Canary: &canary})
 		if c.look(canary.Failed, failed, proven) {
-			return c.result
+			return c.result, nil
 		}
 	}
+	return Result{}, ctx.Err()
 }
 
 // course is one trial under way.
@@ -210,9 +213,9 @@ func (sc Scenario) holds(judge Judge) bool {
 }
 
 // past draws stable's traffic from before the trial.
-func (s *source) past(sc Scenario) []analysis.Counts {
+func (s *source) past(ctx context.Context, sc Scenario) []analysis.Counts {
 	var past []analysis.Counts
-	for age := -sc.Past; age < 0; age += sc.Interval {
+	for age := -sc.Past; age < 0 && ctx.Err() == nil; age += sc.Interval {
 		stable, _ := s.window(age, sc.Interval, 0)
 		past = append(past, stable)
 	}
@@ -220,10 +223,13 @@ func (s *source) past(sc Scenario) []analysis.Counts {
 }
 
 // Run simulates a scenario with the seeds 1 to runs after its own, on all
-// processors.
-func Run(newJudge NewJudge, sc Scenario, runs int) []Result {
+// processors. done, where it is not nil, is told of each rollout as it ends, of
+// one at a time. Where the context ends first, there are no results and the error
+// is the context's.
+func Run(ctx context.Context, newJudge NewJudge, sc Scenario, runs int, done func()) ([]Result, error) {
 	results := make([]Result, runs)
 	var group sync.WaitGroup
+	var told sync.Mutex
 	next := make(chan int, runs)
 	for i := range runs {
 		next <- i
@@ -232,12 +238,23 @@ func Run(newJudge NewJudge, sc Scenario, runs int) []Result {
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for i := range next {
-				results[i] = Once(newJudge, sc, sc.Seed+uint64(i)+1)
+				var err error
+				if results[i], err = Once(ctx, newJudge, sc, sc.Seed+uint64(i)+1); err != nil {
+					return
+				}
+				if done != nil {
+					told.Lock()
+					done()
+					told.Unlock()
+				}
 			}
 		})
 	}
 	group.Wait()
-	return results
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return results, nil
 }
 
 // Summary is what many runs of one scenario gave.

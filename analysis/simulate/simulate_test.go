@@ -2,7 +2,10 @@ package simulate_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +26,11 @@ func TestHeavySuite(t *testing.T) {
 			// A good canary is looked at to the end of its ramp.
 			runs = 15
 		}
-		rows = append(rows, simulate.RunSuite(simulate.Sequential(simulate.DefaultSpec()), []simulate.Case{c}, runs, nil)...)
+		row, err := simulate.RunCase(t.Context(), simulate.Sequential(simulate.DefaultSpec()), c, runs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, row)
 	}
 	for _, r := range rows {
 		// So few runs only show a rate that is far over its limit.
@@ -44,10 +51,19 @@ func scenario(traffic simulate.Traffic) simulate.Scenario {
 	return simulate.Scenario{Traffic: traffic, Steps: simulate.Ramp(5, 50, 10, 30*time.Minute), Interval: 10 * time.Second}
 }
 
+func run(t *testing.T, judge simulate.NewJudge, sc simulate.Scenario, runs int) []simulate.Result {
+	t.Helper()
+	results, err := simulate.Run(t.Context(), judge, sc, runs, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return results
+}
+
 func TestSeedsReproduce(t *testing.T) {
 	sc := scenario(simulate.Traffic{RequestsPerSecond: 20, Baseline: 0.01, Canary: 0.05, Burst: 3, Incidents: 4, IncidentLength: time.Minute, IncidentRate: 0.1})
 	judge := simulate.Sequential(simulate.DefaultSpec())
-	if diff := cmp.Diff(simulate.Run(judge, sc, 20), simulate.Run(judge, sc, 20)); diff != "" {
+	if diff := cmp.Diff(run(t, judge, sc, 20), run(t, judge, sc, 20)); diff != "" {
 		t.Errorf("two runs with the same seeds differ:\n%s", diff)
 	}
 }
@@ -55,8 +71,8 @@ func TestSeedsReproduce(t *testing.T) {
 // TestPlainRuleIsWorse shows what the sequential test is for.
 func TestPlainRuleIsWorse(t *testing.T) {
 	sc := scenario(simulate.Traffic{RequestsPerSecond: 10, Baseline: 0.005, Canary: 0.005})
-	plain := simulate.Summarise(sc, simulate.Run(simulate.PlainRule{Success: 0.99, Span: time.Minute, Failures: 1}.Judge(), sc, 100))
-	ours := simulate.Summarise(sc, simulate.Run(simulate.Sequential(simulate.DefaultSpec()), sc, 100))
+	plain := simulate.Summarise(sc, run(t, simulate.PlainRule{Success: 0.99, Span: time.Minute, Failures: 1}.Judge(), sc, 100))
+	ours := simulate.Summarise(sc, run(t, simulate.Sequential(simulate.DefaultSpec()), sc, 100))
 	if plain.Rate < 0.4 || ours.Rate > 0.05 {
 		t.Errorf("good canaries rolled back: plain rule %.2f (expected over 0.4), judge %.2f (expected under 0.05)", plain.Rate, ours.Rate)
 	}
@@ -67,11 +83,57 @@ func TestUntilEvidence(t *testing.T) {
 	for i := range sc.Steps {
 		sc.Steps[i].UntilEvidence = true
 	}
-	s := simulate.Summarise(sc, simulate.Run(simulate.Sequential(simulate.DefaultSpec()), sc, 50))
+	s := simulate.Summarise(sc, run(t, simulate.Sequential(simulate.DefaultSpec()), sc, 50))
 	if s.Failed > 0 || s.Promoted == 0 || s.Promoted > 15*time.Minute {
 		t.Errorf("with proof at hand the ramp of 30 minutes took %s, %d rolled back; want at most 15 minutes and none", s.Promoted, s.Failed)
 	}
 }
+
+// TestInterrupted ends what would last for hours, and gives nothing of it.
+func TestInterrupted(t *testing.T) {
+	sc := scenario(simulate.Traffic{RequestsPerSecond: 100, Baseline: 0.001, Canary: 0.001})
+	for name, scrapes := range map[string]simulate.Scrapes{"counted": {}, "scraped": {Every: 15 * time.Second, Random: true}} {
+		t.Run(name, func(t *testing.T) {
+			sc.Scrapes = scrapes
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := 0
+			results, err := simulate.Run(ctx, simulate.Sequential(simulate.DefaultSpec()), sc, 1_000_000, func() {
+				if ended++; ended == 3 {
+					cancel()
+				}
+			})
+			// One may be about to end on each processor.
+			if !errors.Is(err, context.Canceled) || results != nil || ended > 3+runtime.GOMAXPROCS(0) {
+				t.Errorf("%d results, error %v, %d rollouts ended; want none, the context's error and 3", len(results), err, ended)
+			}
+		})
+	}
+	// One rollout of very long duration ends within itself too.
+	ctx, cancel := context.WithCancel(t.Context())
+	sc.Steps, sc.Scrapes = []simulate.Step{{Weight: 5, For: 1e6 * time.Hour}}, simulate.Scrapes{}
+	looks := 0
+	_, err := simulate.Once(ctx, func([]analysis.Counts) simulate.Judge {
+		return looking(func() {
+			if looks++; looks == 10 {
+				cancel()
+			}
+		})
+	}, sc, 1)
+	if !errors.Is(err, context.Canceled) || looks != 10 {
+		t.Errorf("error %v after %d looks; want the context's after 10", err, looks)
+	}
+}
+
+// looking is a judge that finds nothing.
+type looking func()
+
+func (l looking) Look(analysis.Observation) (failed, proven bool) {
+	l()
+	return false, false
+}
+
+func (looking) BeginStep(time.Time) {}
 
 func TestWilson(t *testing.T) {
 	for _, tc := range []struct {
@@ -89,7 +151,9 @@ func BenchmarkRollout(b *testing.B) {
 	sc := scenario(simulate.Traffic{RequestsPerSecond: 100, Baseline: 0.001, Canary: 0.001})
 	judge := simulate.Sequential(simulate.DefaultSpec())
 	for i := range b.N {
-		simulate.Once(judge, sc, uint64(i))
+		if _, err := simulate.Once(b.Context(), judge, sc, uint64(i)); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

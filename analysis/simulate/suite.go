@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -115,17 +116,13 @@ func (r Row) Reached() bool {
 	return value <= r.Case.Limit
 }
 
-// RunSuite runs cases in order, telling each row as it is done.
-func RunSuite(newJudge NewJudge, cases []Case, runs int, done func(Row)) []Row {
-	rows := make([]Row, 0, len(cases))
-	for _, c := range cases {
-		row := Row{Case: c, Summary: Summarise(c.Scenario, Run(newJudge, c.Scenario, runs))}
-		rows = append(rows, row)
-		if done != nil {
-			done(row)
-		}
+// RunCase runs one case.
+func RunCase(ctx context.Context, newJudge NewJudge, c Case, runs int) (Row, error) {
+	results, err := Run(ctx, newJudge, c.Scenario, runs, nil)
+	if err != nil {
+		return Row{}, err
 	}
-	return rows
+	return Row{Case: c, Summary: Summarise(c.Scenario, results)}, nil
 }
 
 // WriteTable prints rows for people.

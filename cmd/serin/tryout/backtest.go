@@ -31,6 +31,7 @@ type backtest struct {
 	out          io.Writer
 	now          func() time.Time
 	queryTimeout time.Duration
+	quiet        bool
 }
 
 func backtestCommand() *cobra.Command {
@@ -52,7 +53,7 @@ Rollout say when the judge may let it go on. Checks that ask pods are left out.`
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b.out = cmd.OutOrStdout()
-			return b.run(cmd.Context(), cmd.InOrStdin())
+			return b.run(cmd.Context(), cmd.InOrStdin(), newProgress(cmd.ErrOrStderr(), b.quiet, b.now))
 		},
 	}
 	b.files.flags(cmd)
@@ -65,12 +66,13 @@ Rollout say when the judge may let it go on. Checks that ask pods are left out.`
 	flags.StringVar(&b.from, "from", "", "when the canary first got traffic: a time (RFC 3339), or how long ago, such as 2h")
 	flags.StringVar(&b.to, "to", "0s", "where the replay ends, as in --from")
 	flags.BoolVar(&b.withoutPast, "without-past", false, "do not learn from stable's half hour before about bursts of failures")
+	flags.BoolVarP(&b.quiet, "quiet", "q", false, "do not say how far it is")
 	_ = cmd.MarkFlagRequired("from") // the flag is defined above
 	return cmd
 }
 
-// run replays and prints.
-func (b *backtest) run(ctx context.Context, in io.Reader) error {
+// run replays and prints, all of it or nothing.
+func (b *backtest) run(ctx context.Context, in io.Reader, far *progress) error {
 	tried, err := b.files.read(ctx, in)
 	if err != nil {
 		return err
@@ -83,13 +85,29 @@ func (b *backtest) run(ctx context.Context, in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	result, err := replay.Run(ctx, client, release)
+	result, err := replayed(ctx, client, release, far)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(b.out, "Rollout %s from %s to %s (UTC), a look every %s: %s.\nNot replayed: %s.\n\n", tried.rollout.Name,
 		release.From.UTC().Format(time.RFC3339), release.To.UTC().Format(time.RFC3339), release.Interval, describe(release.Steps), strings.Join(tried.left, ", "))
 	return b.print(release, result)
+}
+
+// replayed replays, and says how far it is.
+func replayed(ctx context.Context, source analysis.Source, release replay.Release, far *progress) (replay.Result, error) {
+	defer far.end()
+	var done replay.Done
+	result, err := replay.Run(ctx, source, release, func(d replay.Done) {
+		done = d
+		far.tell(func() string {
+			return fmt.Sprintf("replayed %d of at most %d looks, %d answers of the source", d.Looks, d.Most, d.Answers)
+		})
+	})
+	if err != nil && ctx.Err() != nil {
+		return result, fmt.Errorf("interrupted after %d looks; the replay is not printed: %w", done.Looks, ctx.Err())
+	}
+	return result, err
 }
 
 func (b *backtest) release(t tried) (replay.Release, error) {

@@ -150,7 +150,9 @@ func (d *documents) template(ref v1alpha1.TemplateReference) (v1alpha1.AnalysisT
 
 // read adds a file's objects; those of other kinds are passed over.
 func (d *documents) read(ctx context.Context, name string, in io.Reader) error {
-	if name != "-" {
+	if name == "-" {
+		in = abandoned{ctx, in}
+	} else {
 		file, err := os.Open(name)
 		if err != nil {
 			return err

@@ -31,6 +31,7 @@ type simulation struct {
 	scrape          time.Duration
 	plain           simulate.PlainRule
 	accepted        []int
+	quiet           bool
 }
 
 func simulateCommand() *cobra.Command {
@@ -44,20 +45,26 @@ canary would be rolled back, how soon a bad one, what that costs, and how long
 a good one takes. Plain rules ("99% of the requests of the last minute are
 good") are given the same traffic.
 
-The same seed gives the same table.`,
+The same seed gives the same table. How far a long simulation is, is said at
+the standard error; one that is interrupted prints no table.`,
 		Example: `  serin simulate -f rollout.yaml --template analysis.yaml --scenario bursts
   serin simulate -f rollout.yaml --requests-per-second 5 --canary-failures 0.02,0.1`,
 		GroupID: "analysis",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
+			return s.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), newProgress(cmd.ErrOrStderr(), s.quiet, time.Now))
 		},
 	}
+	s.files.flags(cmd)
+	s.flags(cmd)
+	return cmd
+}
+
+func (s *simulation) flags(cmd *cobra.Command) {
 	var names []string
 	for _, shape := range simulate.Shapes() {
 		names = append(names, shape.Name)
 	}
-	s.files.flags(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&s.check, "check", "", "the ratio or latency check that sees the traffic (default: the first one)")
 	flags.StringVar(&s.scenario, "scenario", "independent", "the kind of traffic: "+strings.Join(names, ", "))
@@ -70,15 +77,15 @@ The same seed gives the same table.`,
 	flags.Float64Var(&s.plain.Success, "plain-success", 0.99, "the share of good requests that a plain rule wants")
 	flags.DurationVar(&s.plain.Span, "plain-span", time.Minute, "how far a plain rule looks back, and how often it looks")
 	flags.IntSliceVar(&s.accepted, "plain-failures", []int{0, 2}, "how many failed looks a plain rule accepts")
-	return cmd
+	flags.BoolVarP(&s.quiet, "quiet", "q", false, "do not say how far it is")
 }
 
 // mostRequests a second are simulated, exclusively: more is a slip of the finger,
 // and no rollout of anybody's.
 const mostRequests = 1e6
 
-// run simulates and prints.
-func (s *simulation) run(ctx context.Context, in io.Reader, out io.Writer) error {
+// run simulates and prints, all of it or nothing.
+func (s *simulation) run(ctx context.Context, in io.Reader, out io.Writer, far *progress) error {
 	if err := s.validate(); err != nil {
 		return err
 	}
@@ -100,10 +107,30 @@ func (s *simulation) run(ctx context.Context, in io.Reader, out io.Writer) error
 		Scrapes: simulate.Scrapes{Every: s.scrape, Random: true, Stable: stablePods},
 	})
 	alone := tried.spec.Alone(check)
+	contests, err := s.compare(ctx, sc, alone, far)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "Rollout %s, check %s (alpha %.3g): %s.\n", tried.rollout.Name, check.Name, alone.Alpha, describe(sc.Steps))
 	fmt.Fprintf(out, "Traffic %s: %s; %g requests/s, %.3g%% of stable's fail.\n", shape.Name, shape.About, sc.Traffic.RequestsPerSecond, 100*sc.Traffic.Baseline)
 	fmt.Fprintf(out, "%d rollouts a line, seed %d, a look every %s%s. Not simulated: %s.\n\n", s.runs, s.seed, sc.Interval, s.scraped(), strings.Join(tried.others(check), ", "))
-	return simulate.WriteContests(out, simulate.Compare(s.contenders(alone), sc, s.canaries, s.runs))
+	return simulate.WriteContests(out, contests)
+}
+
+// compare simulates, and says how far it is.
+func (s *simulation) compare(ctx context.Context, sc simulate.Scenario, alone analysis.Spec, far *progress) ([]simulate.Contest, error) {
+	defer far.end()
+	var done simulate.Done
+	contests, err := simulate.Compare(ctx, s.contenders(alone), sc, s.canaries, s.runs, func(d simulate.Done) {
+		done = d
+		far.tell(func() string {
+			return fmt.Sprintf("simulated %d of %d rollouts, %d of %d lines of the table", d.Rollouts, d.AllRollouts, d.Lines, d.AllLines)
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("interrupted after %d of %d rollouts; the table is not printed: %w", done.Rollouts, max(done.AllRollouts, s.runs), err)
+	}
+	return contests, nil
 }
 
 // scraped says how the traffic is counted.

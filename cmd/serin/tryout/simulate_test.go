@@ -46,7 +46,7 @@ func (noCluster) Open() (client.Client, string, error) {
 	return nil, "", errors.New("there is no cluster")
 }
 
-// serin runs a command line and gives what it printed.
+// serin runs a command line and gives what it printed on the standard output.
 func serin(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -55,7 +55,7 @@ func serin(t *testing.T, args ...string) (string, error) {
 	cmd.AddCommand(Commands(func() Cluster { return noCluster{} })...)
 	cmd.SetArgs(args)
 	cmd.SetOut(&out)
-	cmd.SetErr(&out)
+	cmd.SetErr(t.Output())
 	err := cmd.ExecuteContext(t.Context())
 	return out.String(), err
 }

@@ -50,7 +50,11 @@ func Measure(ctx context.Context, o Options) ([]figure.Figure, error) {
 	}
 	figures = append(figures, simulated...)
 	fmt.Fprintf(o.Progress, "1,000 simulated rollouts of 30 minutes\n")
-	figures = append(figures, thousandRollouts(), verdictCost())
+	thousand, err := thousandRollouts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	figures = append(figures, thousand, verdictCost())
 	fmt.Fprintf(o.Progress, "1,000 rollouts judged on 5 checks every 10 s\n")
 	running, err := runningCost(ctx, o.Source)
 	return append(figures, running...), err
@@ -61,17 +65,24 @@ func Measure(ctx context.Context, o Options) ([]figure.Figure, error) {
 func Simulate(ctx context.Context, runs int, progress io.Writer) ([]figure.Figure, error) {
 	var figures []figure.Figure
 	for _, c := range cases() {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 		fmt.Fprintf(progress, "%s, %d runs\n", c.Name, runs)
-		figures = append(figures, Figure(Case(simulate.Sequential(simulate.DefaultSpec()), c, Delay, runs)))
 		fresh := c
 		fresh.Name, fresh.Scenario.Seed = "analysis.out_of_sample"+strings.TrimPrefix(c.Name, "analysis"), freshSeeds
-		figures = append(figures, Figure(Case(simulate.Sequential(simulate.DefaultSpec()), fresh, Delay, runs)))
-		if compared[c.Name] {
-			figures = append(figures, plainFigures(c, runs)...)
+		for _, seeded := range []simulate.Case{c, fresh} {
+			row, err := Case(ctx, simulate.Sequential(simulate.DefaultSpec()), seeded, Delay, runs)
+			if err != nil {
+				return nil, err
+			}
+			figures = append(figures, Figure(row))
 		}
+		if !compared[c.Name] {
+			continue
+		}
+		plain, err := plainFigures(ctx, c, runs)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, plain...)
 	}
 	return figures, nil
 }
@@ -80,7 +91,7 @@ func Simulate(ctx context.Context, runs int, progress io.Writer) ([]figure.Figur
 const freshSeeds = 77_000_000_000
 
 // plainFigures are what the plain rules make of a case.
-func plainFigures(c simulate.Case, runs int) []figure.Figure {
+func plainFigures(ctx context.Context, c simulate.Case, runs int) ([]figure.Figure, error) {
 	var figures []figure.Figure
 	c.Scenario.Interval = PlainInterval
 	for _, rule := range []struct {
@@ -89,11 +100,14 @@ func plainFigures(c simulate.Case, runs int) []figure.Figure {
 	}{{"analysis.plain_rule", Plain.Failures}, {"analysis.plain_rule_5_failures", 5}} {
 		plain := Plain
 		plain.Failures = rule.failures
-		row := Case(plain.Judge(), c, Delay, runs)
+		row, err := Case(ctx, plain.Judge(), c, Delay, runs)
+		if err != nil {
+			return nil, err
+		}
 		row.Case.Name = rule.name + strings.TrimPrefix(c.Name, "analysis")
 		figures = append(figures, unbound(Figure(row)))
 	}
-	return figures
+	return figures, nil
 }
 
 // compared are the cases that the plain rule is tried on too; its threshold is
@@ -118,9 +132,9 @@ func cases() []simulate.Case {
 }
 
 // Case runs one case of the suite with a judge.
-func Case(newJudge simulate.NewJudge, c simulate.Case, delay time.Duration, runs int) simulate.Row {
+func Case(ctx context.Context, newJudge simulate.NewJudge, c simulate.Case, delay time.Duration, runs int) (simulate.Row, error) {
 	c.Scenario.Delay = delay
-	return simulate.Row{Case: c, Summary: simulate.Summarise(c.Scenario, simulate.Run(newJudge, c.Scenario, runs))}
+	return simulate.RunCase(ctx, newJudge, c, runs)
 }
 
 // Figure is a row with its promise. Where fewer than half of the bad canaries
@@ -156,10 +170,10 @@ func length(sc simulate.Scenario) time.Duration {
 
 // thousandRollouts is how long it takes to simulate 1,000 healthy rollouts of
 // 30 minutes, looked at in the default interval.
-func thousandRollouts() figure.Figure {
+func thousandRollouts(ctx context.Context) (figure.Figure, error) {
 	traffic := simulate.Traffic{RequestsPerSecond: 100, Baseline: 0.001, Canary: 0.001}
 	sc := simulate.Scenario{Traffic: traffic, Steps: simulate.Ramp(5, 50, 10, 30*time.Minute), Past: 30 * time.Minute, Interval: analysis.DefaultInterval}
 	began := time.Now()
-	results := simulate.Run(simulate.Sequential(simulate.DefaultSpec()), sc, 1000)
-	return figure.New("analysis.simulate_1000_rollouts", time.Since(began).Seconds(), "s", len(results)).Max(10)
+	results, err := simulate.Run(ctx, simulate.Sequential(simulate.DefaultSpec()), sc, 1000, nil)
+	return figure.New("analysis.simulate_1000_rollouts", time.Since(began).Seconds(), "s", len(results)).Max(10), err
 }

@@ -43,13 +43,14 @@ func falseRollbacks(ctx context.Context, runs int) (chart, error) {
 		// Beside each other, so that no interval hides another.
 		aside := 1 + 0.08*float64(i-1)
 		for _, rate := range rates {
-			if err := ctx.Err(); err != nil {
-				return c, err
-			}
 			traffic := kind.traffic
 			traffic.RequestsPerSecond, traffic.Baseline, traffic.Canary = rate, 0.001, 0.001
 			sc := scenario(traffic, 2*time.Second)
-			s := simulate.Summarise(sc, simulate.Run(simulate.Sequential(simulate.DefaultSpec()), sc, runs))
+			results, err := simulate.Run(ctx, simulate.Sequential(simulate.DefaultSpec()), sc, runs, nil)
+			if err != nil {
+				return c, err
+			}
+			s := simulate.Summarise(sc, results)
 			one.points = append(one.points, plotter.XY{X: aside * rate, Y: 100 * s.Rate})
 			one.low, one.high = append(one.low, 100*s.Low), append(one.high, 100*s.High)
 		}
@@ -83,11 +84,12 @@ func detection(ctx context.Context, runs int) (chart, error) {
 	} {
 		one := curve{name: kind.name, colour: kind.colour, dashed: kind.dashed}
 		for _, bad := range []float64{0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5} {
-			if err := ctx.Err(); err != nil {
+			sc := scenario(simulate.Traffic{RequestsPerSecond: kind.rate, Baseline: 0.001, Canary: bad}, kind.interval)
+			results, err := simulate.Run(ctx, kind.judge, sc, runs, nil)
+			if err != nil {
 				return c, err
 			}
-			sc := scenario(simulate.Traffic{RequestsPerSecond: kind.rate, Baseline: 0.001, Canary: bad}, kind.interval)
-			s := simulate.Summarise(sc, simulate.Run(kind.judge, sc, runs))
+			s := simulate.Summarise(sc, results)
 			// Where fewer than half are found there is no median.
 			if 2*s.Failed >= s.Runs {
 				one.points = append(one.points, plotter.XY{X: 100 * bad, Y: s.Median.Seconds()})
@@ -99,7 +101,7 @@ func detection(ctx context.Context, runs int) (chart, error) {
 }
 
 // evidence is one trial of each kind, as the judge sees it look by look.
-func evidence() chart {
+func evidence(ctx context.Context) (chart, error) {
 	c := chart{
 		title: "Evidence against one canary at 100 requests/s, look by look",
 		x:     "minutes of the trial", y: "evidence E", logY: true, yMin: 1e-2, yMax: 1e5,
@@ -116,7 +118,9 @@ func evidence() chart {
 	} {
 		kind.traffic.RequestsPerSecond, kind.traffic.Baseline = 100, 0.001
 		one := curve{name: kind.name, colour: kind.colour}
-		simulate.Once(recording(&one.points), scenario(kind.traffic, 2*time.Second), 3)
+		if _, err := simulate.Once(ctx, recording(&one.points), scenario(kind.traffic, 2*time.Second), 3); err != nil {
+			return c, err
+		}
 		end = max(end, one.points[len(one.points)-1].X)
 		c.curves = append(c.curves, one)
 	}
@@ -124,7 +128,7 @@ func evidence() chart {
 		name: fmt.Sprintf("rolled back at 1/alpha = %g", 1/alpha), colour: grey, dashed: true,
 		points: plotter.XYs{{X: 0, Y: 1 / alpha}, {X: end, Y: 1 / alpha}},
 	})
-	return c
+	return c, nil
 }
 
 // recording is the product's judge; it notes the evidence after each look.
@@ -143,13 +147,14 @@ type recorder struct {
 }
 
 // Look implements simulate.Judge.
-func (r *recorder) Look(w analysis.Window, stable, canary analysis.Counts) (failed, proven bool) {
-	name := r.spec.Checks[0].Name
+func (r *recorder) Look(o analysis.Observation) (failed, proven bool) {
+	w, name := o.Window, r.spec.Checks[0].Name
+	o.Check = name
 	if r.state.Started.IsZero() {
 		r.state = analysis.Learn(analysis.NewState(w.Start), name, r.past)
 	}
 	var v analysis.Verdict
-	r.state, v = analysis.Judge(r.spec, r.state, []analysis.Observation{{Check: name, Window: w, Stable: &stable, Canary: &canary}}, w.End)
+	r.state, v = analysis.Judge(r.spec, r.state, []analysis.Observation{o}, w.End)
 	// What leaves the picture is drawn at its edge.
 	shown := math.Min(math.Max(v.Checks[0].Evidence, 1e-2), 1e5)
 	*r.points = append(*r.points, plotter.XY{X: w.End.Sub(r.state.Started).Minutes(), Y: shown})

@@ -60,10 +60,13 @@ func TestPlotsAreTheSameEachTime(t *testing.T) {
 	var pictures [2][]byte
 	for i := range pictures {
 		dir := t.TempDir()
-		if err := evidence().save(dir, "evidence.svg"); err != nil {
+		picture, err := evidence(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
-		var err error
+		if err := picture.save(dir, "evidence.svg"); err != nil {
+			t.Fatal(err)
+		}
 		if pictures[i], err = os.ReadFile(filepath.Join(dir, "evidence.svg")); err != nil {
 			t.Fatal(err)
 		}
