@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -70,6 +71,24 @@ func (s Shape) Apply(sc Scenario) Scenario {
 type Contender struct {
 	Name  string
 	Judge NewJudge
+	// Steps that somebody with this judge would have; nil for the scenario's.
+	Steps []Step
+}
+
+// Timed gives the steps that a rule can have which knows no evidence: what lasts
+// until there is some lasts for a fixed time instead, which is the longest time
+// of the step, or otherwise where it has none. all, where it is above 0, is put
+// in the place of both.
+func Timed(steps []Step, otherwise, all time.Duration) []Step {
+	timed := make([]Step, len(steps))
+	for i, step := range steps {
+		timed[i] = step
+		if !step.UntilEvidence {
+			continue
+		}
+		timed[i] = Step{Weight: step.Weight, For: cmp.Or(all, step.For, otherwise)}
+	}
+	return timed
 }
 
 // Contest is what one judge made of one kind of canary.
@@ -102,6 +121,9 @@ func Compare(ctx context.Context, judges []Contender, sc Scenario, canaries []fl
 		for _, judge := range judges {
 			own := sc
 			own.Traffic.Canary = rate
+			if judge.Steps != nil {
+				own.Steps = judge.Steps
+			}
 			results, err := Run(ctx, judge.Judge, own, runs, tell)
 			if err != nil {
 				return nil, err

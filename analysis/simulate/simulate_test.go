@@ -135,6 +135,35 @@ func (l looking) Look(analysis.Observation) (failed, proven bool) {
 
 func (looking) BeginStep(time.Time) {}
 
+// TestPlainRuleHasNoEvidence lets a rule of its own steps promote a good canary
+// where the judge goes on by evidence, and counts how far the comparison is.
+func TestPlainRuleHasNoEvidence(t *testing.T) {
+	sc := scenario(simulate.Traffic{RequestsPerSecond: 200, Baseline: 0.0005})
+	sc.Steps = []simulate.Step{
+		{Weight: 5, For: 4 * time.Minute}, {Weight: 20, UntilEvidence: true, HoldOnTimeout: true}, {Weight: 50, For: 10 * time.Minute, UntilEvidence: true, HoldOnTimeout: true},
+	}
+	sc.Deadline = 2 * time.Hour
+	judges := []simulate.Contender{
+		{Name: "serin", Judge: simulate.Sequential(simulate.DefaultSpec())},
+		{Name: "plain", Judge: simulate.PlainRule{Success: 0.99, Span: time.Minute}.Judge(), Steps: simulate.Timed(sc.Steps, 5*time.Minute, 0)},
+		{Name: "quick", Judge: simulate.PlainRule{Success: 0.99, Span: time.Minute}.Judge(), Steps: simulate.Timed(sc.Steps, 5*time.Minute, time.Minute)},
+	}
+	var far []simulate.Done
+	contests, err := simulate.Compare(t.Context(), judges, sc, nil, 5, func(d simulate.Done) { far = append(far, d) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []time.Duration{0, 19 * time.Minute, 6 * time.Minute} {
+		s := contests[i].Summary
+		if s.Failed+s.Expired > 0 || want > 0 && s.Promoted != want {
+			t.Errorf("%s: %d rolled back, %d undecided, promoted in %s of 5; want all promoted, in %s", contests[i].Judge, s.Failed, s.Expired, s.Promoted, want)
+		}
+	}
+	if len(far) != 15 || far[0] != (simulate.Done{Rollouts: 1, AllRollouts: 15, AllLines: 3}) || far[14] != (simulate.Done{Rollouts: 15, AllRollouts: 15, Lines: 3, AllLines: 3}) {
+		t.Errorf("told of %+v; want each of 15 rollouts on 3 lines", far)
+	}
+}
+
 func TestWilson(t *testing.T) {
 	for _, tc := range []struct {
 		hits, n   int

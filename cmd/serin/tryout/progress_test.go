@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,37 @@ func TestInterruptedSimulation(t *testing.T) {
 	}
 	if out.Len() > 0 || !strings.Contains(said.String(), "simulated 2 of 900000 rollouts, 0 of 9 lines of the table, 2s so far\n") {
 		t.Errorf("printed %q and said %q; want nothing printed, and how far it is said", out.String(), said.String())
+	}
+}
+
+// TestPlainSteps lets plain rules promote over steps that wait for evidence, and
+// says how long theirs are.
+func TestPlainSteps(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rollout.yaml")
+	write(t, file, `apiVersion: serin.dev/v1alpha1
+kind: Rollout
+metadata: {name: web}
+spec:
+  workloadRef: {kind: Deployment, name: web}
+  steps: [{weight: 5, until: Evidence}, {weight: 50, until: Evidence, duration: 3m}]
+  analysis: {interval: 10s, checks: [{name: errors, ratio: {total: a, bad: b}}]}
+`)
+	for _, test := range []struct {
+		args []string
+		want []string
+	}{
+		{nil, []string{"Plain rules know no evidence: 5% for 5m0s, 50% for 3m0s.\n", "good over 1m0s, 0 failures accepted  0.0%         0.0-16.1%     -               -            -                100.0%    8m2s"}},
+		{[]string{"--plain-step", "1m"}, []string{"Plain rules know no evidence: 5% for 1m0s, 50% for 1m0s.\n", "100.0%    2m2s"}},
+	} {
+		out, err := serin(t, append([]string{"simulate", "-f", file, "--runs", "20", "--requests-per-second", "1000", "--canary-failures", "0.5"}, test.args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range test.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("%v: it does not say %q:\n%s", test.args, want, out)
+			}
+		}
 	}
 }
 

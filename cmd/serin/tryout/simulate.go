@@ -31,8 +31,14 @@ type simulation struct {
 	scrape          time.Duration
 	plain           simulate.PlainRule
 	accepted        []int
-	quiet           bool
+	// plainStep is how long a plain rule keeps a weight that the Rollout keeps
+	// until there is evidence; 0 for as long as the step says.
+	plainStep time.Duration
+	quiet     bool
 }
+
+// plainStepDefault is the length of such a step where it names no longest time.
+const plainStepDefault = 5 * time.Minute
 
 func simulateCommand() *cobra.Command {
 	var s simulation
@@ -43,7 +49,9 @@ func simulateCommand() *cobra.Command {
 over, with the steps and the analysis of a Rollout. It shows how often a good
 canary would be rolled back, how soon a bad one, what that costs, and how long
 a good one takes. Plain rules ("99% of the requests of the last minute are
-good") are given the same traffic.
+good") are given the same traffic. They know no evidence: a step until evidence
+lasts for its longest time with them, or for 5 minutes where it has none, or as
+--plain-step says.
 
 The same seed gives the same table. How far a long simulation is, is said at
 the standard error; one that is interrupted prints no table.`,
@@ -77,6 +85,7 @@ func (s *simulation) flags(cmd *cobra.Command) {
 	flags.Float64Var(&s.plain.Success, "plain-success", 0.99, "the share of good requests that a plain rule wants")
 	flags.DurationVar(&s.plain.Span, "plain-span", time.Minute, "how far a plain rule looks back, and how often it looks")
 	flags.IntSliceVar(&s.accepted, "plain-failures", []int{0, 2}, "how many failed looks a plain rule accepts")
+	flags.DurationVar(&s.plainStep, "plain-step", 0, "how long a plain rule keeps the weight of a step until evidence; 0 is the step's longest time, or 5m where it has none")
 	flags.BoolVarP(&s.quiet, "quiet", "q", false, "do not say how far it is")
 }
 
@@ -112,6 +121,9 @@ func (s *simulation) run(ctx context.Context, in io.Reader, out io.Writer, far *
 		return err
 	}
 	fmt.Fprintf(out, "Rollout %s, check %s (alpha %.3g): %s.\n", tried.rollout.Name, check.Name, alone.Alpha, describe(sc.Steps))
+	if timed := s.timed(sc); !slices.Equal(timed, sc.Steps) {
+		fmt.Fprintf(out, "Plain rules know no evidence: %s.\n", describe(timed))
+	}
 	fmt.Fprintf(out, "Traffic %s: %s; %g requests/s, %.3g%% of stable's fail.\n", shape.Name, shape.About, sc.Traffic.RequestsPerSecond, 100*sc.Traffic.Baseline)
 	fmt.Fprintf(out, "%d rollouts a line, seed %d, a look every %s%s. Not simulated: %s.\n\n", s.runs, s.seed, sc.Interval, s.scraped(), strings.Join(tried.others(check), ", "))
 	return simulate.WriteContests(out, contests)
@@ -121,7 +133,7 @@ func (s *simulation) run(ctx context.Context, in io.Reader, out io.Writer, far *
 func (s *simulation) compare(ctx context.Context, sc simulate.Scenario, alone analysis.Spec, far *progress) ([]simulate.Contest, error) {
 	defer far.end()
 	var done simulate.Done
-	contests, err := simulate.Compare(ctx, s.contenders(alone), sc, s.canaries, s.runs, func(d simulate.Done) {
+	contests, err := simulate.Compare(ctx, s.contenders(alone, sc), sc, s.canaries, s.runs, func(d simulate.Done) {
 		done = d
 		far.tell(func() string {
 			return fmt.Sprintf("simulated %d of %d rollouts, %d of %d lines of the table", d.Rollouts, d.AllRollouts, d.Lines, d.AllLines)
@@ -131,6 +143,11 @@ func (s *simulation) compare(ctx context.Context, sc simulate.Scenario, alone an
 		return nil, fmt.Errorf("interrupted after %d of %d rollouts; the table is not printed: %w", done.Rollouts, max(done.AllRollouts, s.runs), err)
 	}
 	return contests, nil
+}
+
+// timed are the steps of the plain rules.
+func (s *simulation) timed(sc simulate.Scenario) []simulate.Step {
+	return simulate.Timed(sc.Steps, plainStepDefault, s.plainStep)
 }
 
 // scraped says how the traffic is counted.
@@ -162,6 +179,9 @@ func (s *simulation) validate() error {
 	if s.scrape != 0 && (s.scrape < time.Second || s.scrape > 5*time.Minute) {
 		errs = append(errs, fmt.Errorf("--scrape-interval is %s; it must be 0, or between 1s and 5m", s.scrape))
 	}
+	if s.plainStep < 0 {
+		errs = append(errs, fmt.Errorf("--plain-step is %s; it must be 0 or more", s.plainStep))
+	}
 	if s.plain.Span <= 0 {
 		errs = append(errs, fmt.Errorf("--plain-span is %s; it must be above 0", s.plain.Span))
 	}
@@ -188,13 +208,13 @@ func (s *simulation) shape() (simulate.Shape, error) {
 }
 
 // contenders are the product's judge and the plain rules.
-func (s *simulation) contenders(spec analysis.Spec) []simulate.Contender {
+func (s *simulation) contenders(spec analysis.Spec, sc simulate.Scenario) []simulate.Contender {
 	all := []simulate.Contender{{Name: "serin", Judge: simulate.Sequential(spec)}}
 	for _, accepted := range s.accepted {
 		rule := s.plain
 		rule.Failures, rule.Every = accepted, rule.Span
 		name := fmt.Sprintf("%g%% good over %s, %d failures accepted", 100*rule.Success, rule.Span, accepted)
-		all = append(all, simulate.Contender{Name: name, Judge: rule.Judge()})
+		all = append(all, simulate.Contender{Name: name, Judge: rule.Judge(), Steps: s.timed(sc)})
 	}
 	return all
 }

@@ -126,6 +126,7 @@ func TestSimulateRefuses(t *testing.T) {
 		"endless":         {[]string{"-f", ratio("a"), "--requests-per-second", "1e6"}, "below 1e+06"},
 		"plain success":   {[]string{"-f", ratio("a"), "--plain-success", "Inf"}, "--plain-success has +Inf"},
 		"plain failures":  {[]string{"-f", ratio("a"), "--plain-failures", "-1"}, "--plain-failures has -1"},
+		"plain step":      {[]string{"-f", ratio("a"), "--plain-step", "-1s"}, "--plain-step is -1s"},
 		"scrapes":         {[]string{"-f", ratio("a"), "--scrape-interval", "10ms"}, "--scrape-interval is 10ms; it must be 0, or between 1s and 5m"},
 		"load":            {[]string{"-f", ratio("a"), "--requests-per-second", "0"}, "--requests-per-second is 0"},
 	}
