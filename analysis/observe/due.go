@@ -60,7 +60,7 @@ func (a Counters) Windows(check analysis.Check, trial Trial, open analysis.Windo
 		// What a counter rises from is in doubt: the trial is counted from later on.
 		left = left.Truncate(step).Add(step)
 	}
-	for end := left.Truncate(step).Add(step); !end.After(open.End); end = end.Add(step) {
+	for end := a.firstEnd(trial, left, open.End, step); !end.After(open.End); end = end.Add(step) {
 		obs := analysis.Observation{Check: check.Name, Window: analysis.Window{Start: left, End: end}}
 		if !arrived(a.Total, end) {
 			why = "samples of this time are yet to be shown by the source"
@@ -76,12 +76,44 @@ func (a Counters) Windows(check analysis.Check, trial Trial, open analysis.Windo
 			continue
 		}
 		due, left = append(due, obs), end
+		end = a.firstEnd(trial, left, open.End, step).Add(-step)
 	}
 	if open.End.Sub(left) >= joinLimit(check) {
 		absent := &analysis.Absence{Kind: analysis.NoData, Message: why}
 		due = append(due, analysis.Observation{Check: check.Name, Window: analysis.Window{Start: left, End: open.End}, Absence: absent})
 	}
 	return due
+}
+
+// firstEnd is the first end of a window from left on that is worth a look: no
+// earlier one has a sample of both arms. Where none has, it is the last one there
+// is, which tells what is missing.
+func (a Counters) firstEnd(trial Trial, left, last time.Time, step time.Duration) time.Time {
+	first := left.Truncate(step).Add(step)
+	for arm := range a.Total {
+		if trial.spares(arm) {
+			continue
+		}
+		scraped := last
+		for _, s := range a.Total[arm] {
+			if i := sampledAfter(s.Samples, left); i < len(s.Samples) && s.Samples[i].Time.Before(scraped) {
+				scraped = s.Samples[i].Time
+			}
+		}
+		for scraped.After(first) && !first.Add(step).After(last) {
+			first = first.Add(step)
+		}
+	}
+	return first
+}
+
+// sampledAfter is the index of the first sample later than an instant.
+func sampledAfter(samples []analysis.Sample, at time.Time) int {
+	i := len(samples)
+	for i > 0 && samples[i-1].Time.After(at) {
+		i--
+	}
+	return i
 }
 
 // Counters are both arms' counters, stable's first: of all requests, and of the
