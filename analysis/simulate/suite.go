@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -32,7 +33,7 @@ type Case struct {
 	Scenario Scenario
 	Measure  Measure
 	// Limit is a share (0 to 1) or seconds. CaughtBeforeHalf must reach it, the
-	// others must not exceed it.
+	// others must not exceed it; 0 is no limit.
 	Limit float64
 }
 
@@ -85,6 +86,49 @@ func Suite() []Case {
 		bad("detect_late_20pct_50rps", TimeToDetect, 20, Traffic{RequestsPerSecond: 50, Baseline: 0.001, Canary: 0.2, BadFrom: 520 * time.Second}),
 		bad("caught_before_half_0.1_to_5pct_1rps", CaughtBeforeHalf, 0.95, Traffic{RequestsPerSecond: 1, Baseline: 0.001, Canary: 0.05}),
 	}
+}
+
+// stablePods are scraped beside one pod of the canary, where phases are random.
+const stablePods = 3
+
+// Scraped is what the judge must reach where pods are scraped: the suite's ramp
+// and looks, each pod at a random phase of its own, or one pod of either with the
+// canary's scraped by a part of the interval after stable's. Nothing is promised of
+// how long it takes to find a bad canary: that depends on the scrapes.
+func Scraped() []Case {
+	suite := map[string]Case{}
+	for _, c := range Suite() {
+		suite[strings.TrimPrefix(c.Name, "analysis.")] = c
+	}
+	var cases []Case
+	add := func(of string, every time.Duration, apart float64) {
+		c := suite[of]
+		c.Name += fmt.Sprintf("_scrape%gs", every.Seconds())
+		c.Scenario.Scrapes = Scrapes{Every: every, Random: true, Stable: stablePods}
+		if apart > 0 {
+			c.Name += fmt.Sprintf("_apart%gpct", 100*apart)
+			c.Scenario.Scrapes = Scrapes{Every: every, Apart: apart}
+		}
+		if c.Measure == TimeToDetect {
+			c.Limit = 0
+		}
+		cases = append(cases, c)
+	}
+	const incidents = "false_rollbacks.incidents_100rps_0.1pct"
+	for _, every := range []time.Duration{15 * time.Second, 30 * time.Second, time.Minute} {
+		add(incidents, every, 0)
+		for _, apart := range []float64{0.25, 0.5, 0.75} {
+			add(incidents, every, apart)
+		}
+		if every == 15*time.Second {
+			continue
+		}
+		add("false_rollbacks.independent_100rps_0.1pct", every, 0)
+		add("false_rollbacks.bursts10_100rps_0.1pct", every, 0)
+		add("detect_0.1_to_5pct_100rps", every, 0)
+		add("detect_0.1_to_0.5pct_100rps", every, 0)
+	}
+	return cases
 }
 
 func ramp(name string, t Traffic) Scenario {

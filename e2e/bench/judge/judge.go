@@ -66,14 +66,16 @@ func Simulate(ctx context.Context, runs int, progress io.Writer) ([]figure.Figur
 	var figures []figure.Figure
 	for _, c := range cases() {
 		fmt.Fprintf(progress, "%s, %d runs\n", c.Name, runs)
-		fresh := c
-		fresh.Name, fresh.Scenario.Seed = "analysis.out_of_sample"+strings.TrimPrefix(c.Name, "analysis"), freshSeeds
-		for _, seeded := range []simulate.Case{c, fresh} {
+		for _, seeded := range again(c) {
 			row, err := Case(ctx, simulate.Sequential(simulate.DefaultSpec()), seeded, Delay, runs)
 			if err != nil {
 				return nil, err
 			}
-			figures = append(figures, Figure(row))
+			measured := Figure(row)
+			if c.Limit == 0 {
+				measured = unbound(measured)
+			}
+			figures = append(figures, measured)
 		}
 		if !compared[c.Name] {
 			continue
@@ -85,6 +87,17 @@ func Simulate(ctx context.Context, runs int, progress io.Writer) ([]figure.Figur
 		figures = append(figures, plain...)
 	}
 	return figures, nil
+}
+
+// again is a case, and the same with fresh seeds. No constant was tuned with those
+// that are scraped, so their seeds are fresh as they are.
+func again(c simulate.Case) []simulate.Case {
+	if c.Scenario.Scrapes.Every > 0 {
+		return []simulate.Case{c}
+	}
+	fresh := c
+	fresh.Name, fresh.Scenario.Seed = "analysis.out_of_sample"+strings.TrimPrefix(c.Name, "analysis"), freshSeeds
+	return []simulate.Case{c, fresh}
 }
 
 // freshSeeds begin the seeds that no constant of the judge was tuned with.
@@ -122,13 +135,14 @@ var compared = map[string]bool{
 	"analysis.caught_before_half_0.1_to_5pct_1rps":       true,
 }
 
-// cases are those of the suite, and one more that the plain rule is compared on.
+// cases are those of the suite, one more that the plain rule is compared on, and
+// those of slow scrapes.
 func cases() []simulate.Case {
 	all := simulate.Suite()
 	more := all[0]
 	more.Name = "analysis.false_rollbacks.independent_10rps_0.1pct"
 	more.Scenario.Traffic = simulate.Traffic{RequestsPerSecond: 10, Baseline: 0.001, Canary: 0.001}
-	return slices.Insert(all, 1, more)
+	return append(slices.Insert(all, 1, more), simulate.Scraped()...)
 }
 
 // Case runs one case of the suite with a judge.
@@ -154,7 +168,8 @@ func Figure(row simulate.Row) figure.Figure {
 	return figure.New(row.Case.Name, value, "share", row.Summary.Runs).Between(low, high).Max(row.Case.Limit)
 }
 
-// unbound takes the promise off: nothing is promised of another's rule.
+// unbound takes the promise off: nothing is promised of another's rule, nor of
+// cases without a limit.
 func unbound(f figure.Figure) figure.Figure {
 	f.AtMost, f.AtLeast = nil, nil
 	return f

@@ -87,3 +87,31 @@ func TestFleetIsJudgedOnWhatTheSourceSays(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowScrapesAreMeasured wants the promises held against slow scrapes too, each
+// case once, and nothing promised of how long they take to find a bad canary.
+func TestSlowScrapesAreMeasured(t *testing.T) {
+	limits := map[string]float64{}
+	for _, c := range cases() {
+		if _, twice := limits[c.Name]; twice {
+			t.Errorf("%s is there twice", c.Name)
+		}
+		limits[c.Name] = c.Limit
+		if scraped := strings.Contains(c.Name, "_scrape"); scraped != (c.Scenario.Scrapes.Every > 0) || scraped != (len(again(c)) == 1) {
+			t.Errorf("%s: scraped every %s, measured on %d sets of seeds", c.Name, c.Scenario.Scrapes.Every, len(again(c)))
+		}
+	}
+	for name, limit := range map[string]float64{
+		"analysis.false_rollbacks.incidents_100rps_0.1pct_scrape15s":            0.02,
+		"analysis.false_rollbacks.incidents_100rps_0.1pct_scrape30s":            0.02,
+		"analysis.false_rollbacks.incidents_100rps_0.1pct_scrape60s":            0.02,
+		"analysis.false_rollbacks.incidents_100rps_0.1pct_scrape60s_apart50pct": 0.02,
+		"analysis.false_rollbacks.bursts10_100rps_0.1pct_scrape60s":             0.02,
+		"analysis.false_rollbacks.independent_100rps_0.1pct_scrape30s":          0.01,
+		"analysis.detect_0.1_to_5pct_100rps_scrape60s":                          0,
+	} {
+		if got, known := limits[name]; !known || got != limit {
+			t.Errorf("%s: measured %v, limit %g; want %g", name, known, got, limit)
+		}
+	}
+}
