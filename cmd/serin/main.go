@@ -7,13 +7,26 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/serin-gitops/serin/cmd/serin/people"
 )
 
 // version is set by the linker.
 var version = "dev"
+
+// built is the version, or the module's where the linker was not told one, as by
+// "go install ...@v1.2.3".
+func built() string {
+	if info, ok := debug.ReadBuildInfo(); ok && version == "dev" && strings.HasPrefix(info.Main.Version, "v") {
+		return info.Main.Version
+	}
+	return version
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -36,8 +49,11 @@ of production runs it, through Git, and takes it back when it is bad.
 need the same rights as "kubectl annotate" on the object they name.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       version,
+		Version:       built(),
 	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; \"%s --help\" lists the flags", err, cmd.CommandPath())
+	})
 	cmd.AddGroup(
 		&cobra.Group{ID: "watch", Title: "See what happens:"},
 		&cobra.Group{ID: "decide", Title: "Decide:"},
@@ -45,8 +61,8 @@ need the same rights as "kubectl annotate" on the object they name.`,
 		&cobra.Group{ID: "run", Title: "Run:"},
 	)
 	cmd.AddCommand(controllerCommand())
-	cmd.AddCommand(statusCommand())
-	cmd.AddCommand(requestCommands()...)
+	cmd.AddCommand(people.Status())
+	cmd.AddCommand(people.Requests()...)
 	cmd.AddCommand(analysisCommands()...)
 	return cmd
 }

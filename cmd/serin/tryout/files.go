@@ -154,6 +154,9 @@ func (d *documents) read(ctx context.Context, name string, in io.Reader) error {
 		in = abandoned{ctx, in}
 	} else {
 		file, err := os.Open(name)
+		if missing := (*os.PathError)(nil); errors.As(err, &missing) {
+			return missing.Err // the caller names the file
+		}
 		if err != nil {
 			return err
 		}

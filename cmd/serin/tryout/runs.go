@@ -19,6 +19,7 @@ import (
 	"github.com/serin-gitops/serin/analysis/chart"
 	"github.com/serin-gitops/serin/analysis/record"
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/cmd/serin/people"
 	"github.com/serin-gitops/serin/controllers/analysisrun"
 )
 
@@ -88,7 +89,8 @@ func runIn(ctx context.Context, cluster Cluster, name string) (*v1alpha1.Analysi
 		return nil, err
 	}
 	run := &v1alpha1.AnalysisRun{}
-	return run, c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, run)
+	key := client.ObjectKey{Namespace: namespace, Name: name}
+	return run, people.Named(c.Get(ctx, key, run), "AnalysisRun", key)
 }
 
 // show draws a run.
