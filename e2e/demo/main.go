@@ -76,7 +76,7 @@ func run(ctx context.Context, options world.Options, keep bool) (err error) {
 	if err != nil {
 		return explain(ctx, w, err)
 	}
-	fmt.Printf("The cluster is up after %.0f s. The story takes about 5 minutes:\n\n", time.Since(started).Seconds())
+	fmt.Printf("The cluster is up after %.0f s%s. The story takes about 5 minutes:\n\n", time.Since(started).Seconds(), holds(w))
 	figures, err := story.Tell(ctx, w, os.Stdout)
 	if err != nil {
 		return explain(ctx, w, fmt.Errorf("the story did not go the way it should: %w", err))
@@ -95,11 +95,25 @@ func run(ctx context.Context, options world.Options, keep bool) (err error) {
 	return nil
 }
 
+// holds says how much memory a sandbox takes, of which nothing is known elsewhere.
+func holds(w *world.World) string {
+	resident, err := sandbox.Resident(sandbox.Options{})
+	if w.PrometheusURL == "" || err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" and holds %d MiB of memory", resident>>20)
+}
+
 // explain keeps what the cluster says before it is gone, and adds to the error
 // where that is.
 func explain(ctx context.Context, w *world.World, err error) error {
 	if w == nil || ctx.Err() != nil {
 		return err
+	}
+	if w.PrometheusURL != "" {
+		if troubles := sandbox.Troubles(sandbox.Options{}); troubles != "" {
+			err = fmt.Errorf("%w: %s", err, troubles)
+		}
 	}
 	path := filepath.Join(w.Builder.Root, "out", "demo-failed.txt")
 	if problem := w.Look(ctx, path); problem != nil {

@@ -77,7 +77,8 @@ func (b *Builder) compile(ctx context.Context, p program) (string, error) {
 		command.Env = append(command.Env, "GOOS=linux", "GOARCH=amd64")
 	}
 	if output, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s in %s: %w\n%s", p.target, command.Dir, err, output)
+		said := strings.ReplaceAll(strings.TrimSpace(string(output)), "\n", "; ")
+		return "", fmt.Errorf("build %s in %s: %w: %s", p.target, command.Dir, err, said)
 	}
 	return binary, nil
 }

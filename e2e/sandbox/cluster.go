@@ -224,7 +224,10 @@ func (c *Cluster) StartPart(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return startPart(ctx, c, one)
+	if err := startPart(ctx, c, one); err != nil {
+		return fmt.Errorf("%s: %w", one.name, err)
+	}
+	return nil
 }
 
 // part finds a part by name.
@@ -244,8 +247,11 @@ func (c *Cluster) part(name string) (part, error) {
 	return all[at], nil
 }
 
+// errEnded is why a part that was started is not ready and never will be.
+var errEnded = errors.New("it ended while starting")
+
 // startPart starts a part unless it runs, and waits until it is ready or has
-// ended.
+// ended. Its errors tell the part's log, and leave its name to the caller.
 func startPart(ctx context.Context, c *Cluster, one part) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready within %s", readyTimeout))
 	defer cancel()
@@ -253,7 +259,7 @@ func startPart(ctx context.Context, c *Cluster, one part) error {
 	if !ok {
 		var err error
 		if process, err = launch(ctx, c, one); err != nil {
-			return fmt.Errorf("%s: %w; its log is %s", one.name, err, c.layout.Log(one.name))
+			return machine.Ended(err, c.layout.Log(one.name))
 		}
 	}
 	if one.ready == nil {
@@ -263,7 +269,10 @@ func startPart(ctx context.Context, c *Cluster, one part) error {
 	defer ended(nil)
 	go watchEnd(ctx, process, ended)
 	if err := one.ready(ctx, c); err != nil {
-		return fmt.Errorf("%s: %w; its log is %s and ends with:\n%s", one.name, err, c.layout.Log(one.name), machine.LogTail(c.layout, one.name, 5))
+		if errors.Is(context.Cause(ctx), errEnded) {
+			err = errEnded // that nobody answers follows from it
+		}
+		return machine.Ended(err, c.layout.Log(one.name))
 	}
 	return nil
 }
@@ -295,7 +304,7 @@ func watchEnd(ctx context.Context, process machine.Process, ended context.Cancel
 			return
 		case <-ticker.C:
 			if !process.Alive() {
-				ended(errors.New("it ended while starting"))
+				ended(errEnded)
 				return
 			}
 		}

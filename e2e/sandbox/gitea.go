@@ -97,7 +97,7 @@ func randomHex() string {
 // prepareGitea creates the administrator with a token, or makes sure that those
 // of an earlier start still serve, and fills in c.Gitea.
 func prepareGitea(ctx context.Context, c *Cluster) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("Gitea's log is "+c.layout.Log(partGitea)))
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready within %s; Gitea's log is %s", readyTimeout, c.layout.Log(partGitea)))
 	defer cancel()
 	access, err := savedGitea(c.layout)
 	if err != nil {

@@ -95,7 +95,7 @@ func until(ctx context.Context, check func(context.Context) error) error {
 		return last == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("%w (%w)", last, context.Cause(ctx))
+		return fmt.Errorf("%w; the last look: %w", context.Cause(ctx), last)
 	}
 	return nil
 }
@@ -144,8 +144,11 @@ func nodeReady(ctx context.Context, c *Cluster) error {
 			return err
 		}
 		at := slices.IndexFunc(node.Status.Conditions, func(condition corev1.NodeCondition) bool { return condition.Type == corev1.NodeReady })
-		if at < 0 || node.Status.Conditions[at].Status != corev1.ConditionTrue {
-			return fmt.Errorf("node %s is not ready: %v", NodeName, node.Status.Conditions)
+		if at < 0 {
+			return fmt.Errorf("node %s has not said whether it is ready", NodeName)
+		}
+		if ready := node.Status.Conditions[at]; ready.Status != corev1.ConditionTrue {
+			return fmt.Errorf("node %s is not ready: %s", NodeName, ready.Message)
 		}
 		return nil
 	})

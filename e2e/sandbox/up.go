@@ -93,7 +93,7 @@ func Up(ctx context.Context, options Options) (*Cluster, error) {
 		}
 	}
 	if err := progress.Run(ctx, options.Progress, upSteps(cluster, options.Profile)); err != nil {
-		return nil, err
+		return nil, orFull(l, err)
 	}
 	return cluster, nil
 }
@@ -122,7 +122,7 @@ func upSteps(c *Cluster, profile Profile) []progress.Part {
 	steps = append(steps,
 		progress.Part{Name: "cluster objects", Run: func(ctx context.Context) error { return applyFile(ctx, c, l.Path("config", "objects.yaml")) }},
 		progress.Part{Name: "node ready", Run: func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("the kubelet's log is "+l.Log(partKubelet)))
+			ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("not ready within %s; the kubelet's log is %s", readyTimeout, l.Log(partKubelet)))
 			defer cancel()
 			return nodeReady(ctx, c)
 		}},
@@ -151,7 +151,15 @@ func Build(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
-	return progress.Run(ctx, options.Progress, buildSteps(l, options.Profile))
+	return orFull(l, progress.Run(ctx, options.Progress, buildSteps(l, options.Profile)))
+}
+
+// orFull adds to an error that a disk is full, where one is.
+func orFull(l layout.Layout, err error) error {
+	if full := machine.FullDisk(l); err != nil && full != "" {
+		return fmt.Errorf("%w; %s", err, full)
+	}
+	return err
 }
 
 // prepareNetwork keeps a network namespace that is whole. Else everything of an
@@ -331,32 +339,6 @@ func stopAll(ctx context.Context, l layout.Layout) error {
 		}
 	}
 	return machine.CleanUp(ctx, l)
-}
-
-// PartStatus is one line of Status.
-type PartStatus struct {
-	Name    string
-	Running bool
-	PID     int
-	Log     string
-}
-
-// Status lists the parts of the sandbox and whether each runs.
-func Status(options Options) ([]PartStatus, error) {
-	_, l, err := options.complete()
-	if err != nil {
-		return nil, err
-	}
-	var all []PartStatus
-	for _, one := range parts(l, savedProfile(l)) {
-		process, ok := machine.Running(l, one.name)
-		status := PartStatus{Name: one.name, Running: ok, Log: l.Log(one.name)}
-		if ok {
-			status.PID = process.PID
-		}
-		all = append(all, status)
-	}
-	return all, nil
 }
 
 // forwardReady waits until the forwarder listens.

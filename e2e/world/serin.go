@@ -214,9 +214,36 @@ func (w *World) WaitForSerin(ctx context.Context) error {
 		if err := w.Client.Get(ctx, types.NamespacedName{Namespace: SerinNamespace, Name: "serin"}, &deployment); err != nil {
 			return "", err
 		}
-		return missingUnless(deployment.Status.AvailableReplicas > 0 && deployment.Status.ObservedGeneration == deployment.Generation,
-			"no replica is available"), nil
+		if deployment.Status.AvailableReplicas > 0 && deployment.Status.ObservedGeneration == deployment.Generation {
+			return "", nil
+		}
+		var pods corev1.PodList
+		if err := w.Client.List(ctx, &pods, client.InNamespace(SerinNamespace), client.MatchingLabels{"app": "serin"}); err != nil {
+			return "", err
+		}
+		return "no replica is available" + hindrances(pods.Items), nil
 	})
+}
+
+// hindrances says of each pod what keeps it from being ready, where that is known.
+func hindrances(pods []corev1.Pod) string {
+	var said strings.Builder
+	for _, pod := range pods {
+		for _, condition := range pod.Status.Conditions {
+			if condition.Status != corev1.ConditionTrue && condition.Type == corev1.PodScheduled {
+				fmt.Fprintf(&said, "; pod %s: %s", pod.Name, condition.Message)
+			}
+		}
+		if pod.Status.Reason != "" { // such as Evicted
+			fmt.Fprintf(&said, "; pod %s: %s: %s", pod.Name, pod.Status.Reason, pod.Status.Message)
+		}
+		for _, status := range pod.Status.ContainerStatuses {
+			if waiting := status.State.Waiting; waiting != nil {
+				fmt.Fprintf(&said, "; pod %s: %s %s", pod.Name, waiting.Reason, waiting.Message)
+			}
+		}
+	}
+	return said.String()
 }
 
 // seed pushes the example's overlays as the first commit.

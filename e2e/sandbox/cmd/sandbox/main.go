@@ -5,10 +5,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,6 +50,7 @@ func upCommand(options *sandbox.Options) *cobra.Command {
 	profileFlag(c, options)
 	c.Flags().StringVar(&options.Kubeconfig, "kubeconfig", "", "use the existing cluster of this file instead")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		started := time.Now()
 		cluster, err := sandbox.Up(c.Context(), *options)
 		if err != nil {
 			return err
@@ -61,9 +64,22 @@ func upCommand(options *sandbox.Options) *cobra.Command {
 			fmt.Printf("Gitea       %s as %s (in the cluster: %s)\ngateway     %s (in the cluster: %s)\n",
 				cluster.Gitea.URL, cluster.Gitea.User, cluster.Gitea.ClusterURL, cluster.GatewayURL, cluster.Gateway)
 		}
-		return nil
+		return printUp(os.Stdout, *options, cluster, time.Since(started))
 	}
 	return c
+}
+
+// printUp says what a start took, in time and in memory.
+func printUp(out io.Writer, options sandbox.Options, cluster *sandbox.Cluster, took time.Duration) error {
+	if cluster.PrometheusURL == "" {
+		return nil // an existing cluster: nothing was started
+	}
+	resident, err := sandbox.Resident(options)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "up          after %.1f s, %s resident\n", took.Seconds(), mebibytes(resident))
+	return err
 }
 
 func downCommand(options *sandbox.Options) *cobra.Command {
@@ -88,28 +104,40 @@ func statusCommand(options *sandbox.Options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-			down := 0
-			for _, one := range all {
-				state := fmt.Sprintf("running, pid %d", one.PID)
-				if !one.Running {
-					state = "not running"
-					down++
-				}
-				if _, err := fmt.Fprintf(table, "%s\t%s\t%s\n", one.Name, state, one.Log); err != nil {
-					return err
-				}
-			}
-			if err := table.Flush(); err != nil {
+			processes, resident, err := sandbox.Pods(*options)
+			if err != nil {
 				return err
 			}
-			if down > 0 {
-				return fmt.Errorf("%d of %d parts do not run", down, len(all))
-			}
-			return nil
+			return printStatus(os.Stdout, all, processes, resident)
 		},
 	}
 }
+
+// printStatus fails where a part does not run.
+func printStatus(out io.Writer, all []sandbox.PartStatus, processes int, pods uint64) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	down, sum := 0, pods
+	for _, one := range all {
+		state, memory := fmt.Sprintf("running, pid %d", one.PID), mebibytes(one.Resident)
+		if !one.Running {
+			state, memory = "not running", ""
+			down++
+		}
+		sum += one.Resident
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", one.Name, state, memory, one.Log)
+	}
+	fmt.Fprintf(table, "pods\t%d processes\t%s\t\n", processes, mebibytes(pods))
+	fmt.Fprintf(table, "all\t%d of %d parts run\t%s\tresident\n", len(all)-down, len(all), mebibytes(sum))
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if down > 0 {
+		return fmt.Errorf("%d of %d parts do not run", down, len(all))
+	}
+	return nil
+}
+
+func mebibytes(bytes uint64) string { return fmt.Sprintf("%d MiB", bytes>>20) }
 
 func partCommand(options *sandbox.Options) *cobra.Command {
 	act := func(use, short string, do func(*sandbox.Cluster, context.Context, string) error) *cobra.Command {

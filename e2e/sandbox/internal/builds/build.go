@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/machine"
 )
 
 // Tool is a binary built from a nested Go module under e2e/tools.
@@ -133,7 +134,7 @@ func Build(ctx context.Context, l layout.Layout, t Tool) (built bool, err error)
 	}
 	next := l.Tool(t.Name + ".next")
 	if err := goBuild(ctx, dir, l.Tool(t.Name+".log"), []string{"CGO_ENABLED=" + cgo}, t.args(next)); err != nil {
-		return false, fmt.Errorf("build of %s: %w", t.Name, err)
+		return false, err
 	}
 	if err := os.Rename(next, l.Tool(t.Name)); err != nil {
 		return false, err
@@ -149,15 +150,13 @@ func BuildHelpers(ctx context.Context, l layout.Layout) error {
 		return err
 	}
 	defer unlock()
-	for name, env := range map[string][]string{"sandbox": nil, "pause": {"CGO_ENABLED=0"}} {
-		next := l.Tool(name + ".next")
-		args := []string{"build", "-o", next, "./e2e/sandbox/cmd/" + name}
-		if err := goBuild(ctx, l.Root, l.Tool(name+".log"), env, args); err != nil {
-			return fmt.Errorf("build of %s: %w", name, err)
-		}
-		// A rename: the old file may be running.
-		if err := os.Rename(next, l.Tool(name)); err != nil {
-			return err
+	for _, name := range []string{"sandbox", "pause"} {
+		// As images are built, so that Go compiles what they share once; and over the
+		// old file, which Go leaves alone where nothing changed, and else removes
+		// before it writes, for it may be running.
+		args := []string{"build", "-trimpath", "-o", l.Tool(name), "./e2e/sandbox/cmd/" + name}
+		if err := goBuild(ctx, l.Root, l.Tool(name+".log"), []string{"CGO_ENABLED=0"}, args); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
@@ -177,7 +176,7 @@ func goBuild(ctx context.Context, dir, logFile string, env, args []string) error
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("go %s: %w; its log is %s", args[0], err, logFile)
+		return machine.Ended(fmt.Errorf("go %s: %w", args[0], err), logFile)
 	}
 	return nil
 }

@@ -139,34 +139,22 @@ func subdirectories(root string) ([]string, error) {
 
 // killGroup sends SIGKILL to the processes of one control group.
 func killGroup(dir string) {
-	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	pids, err := processesOf(dir)
 	if err != nil {
 		return
 	}
-	for _, field := range strings.Fields(string(text)) {
-		// 0 stands for a process outside our pid namespace and must not be signalled.
-		if pid, err := strconv.Atoi(field); err == nil && pid > 1 {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
-// killShims ends the containerd shims that serve our containerd, known by its
-// socket on their command line.
+// killShims ends the containerd shims that serve our containerd.
 func killShims(ctx context.Context, l layout.Layout) error {
-	entries, err := os.ReadDir("/proc")
+	pids, err := shims(l)
 	if err != nil {
 		return err
 	}
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		cmdline, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
-		if err != nil || !isShim(string(cmdline), l.ContainerdSocket()) {
-			continue
-		}
+	for _, pid := range pids {
 		shim, err := recordOf(pid)
 		if err != nil {
 			continue // it has just ended
@@ -176,6 +164,27 @@ func killShims(ctx context.Context, l layout.Layout) error {
 		}
 	}
 	return nil
+}
+
+// shims are the processes of those shims, known by our containerd's socket on
+// their command line.
+func shims(l layout.Layout) ([]int, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		cmdline, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
+		if err == nil && isShim(string(cmdline), l.ContainerdSocket()) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
 }
 
 // isShim tells whether a command line (NUL-separated) is a shim of that socket.

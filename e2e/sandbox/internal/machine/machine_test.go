@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
@@ -72,6 +74,36 @@ func TestPartIsRememberedUntilItEnds(t *testing.T) {
 	}
 	if err := Stop(t.Context(), l, "sleeper", false); err != nil {
 		t.Errorf("a second stop: %v", err)
+	}
+}
+
+// A part that outlives its caller keeps none of the caller's files, such as the
+// lock that somebody holds who runs "flock lock make sandbox-up".
+func TestPartKeepsNoFiles(t *testing.T) {
+	l := testLayout(t)
+	if err := os.MkdirAll(l.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lock := filepath.Join(t.TempDir(), "lock")
+	inherited, err := syscall.Open(lock, syscall.O_CREAT|syscall.O_RDWR, 0o600) // without O_CLOEXEC
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Close(inherited) }()
+	started, err := Spawn(l, "sleeper", []string{"sleep", "600"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = Stop(t.Context(), l, "sleeper", true) }()
+	open := filepath.Join("/proc", strconv.Itoa(started.PID), "fd")
+	files, err := os.ReadDir(open)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d open files: %v", len(files), err)
+	}
+	for _, file := range files {
+		if target, err := os.Readlink(filepath.Join(open, file.Name())); err == nil && target == lock {
+			t.Errorf("the part holds the caller's file %s", target)
+		}
 	}
 }
 

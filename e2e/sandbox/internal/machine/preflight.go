@@ -107,7 +107,7 @@ func InstallPackages(ctx context.Context, l layout.Layout, profile layout.Profil
 		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		command.Stdout, command.Stderr = log, log
 		if err := command.Run(); err != nil {
-			return fmt.Errorf("apt-get %s: %w; install %s by hand or read %s", args[0], err, strings.Join(missing, " "), l.Log("apt-get"))
+			return Ended(fmt.Errorf("apt-get %s: %w; install %s by hand", args[0], err, strings.Join(missing, " ")), l.Log("apt-get"))
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
@@ -114,6 +116,11 @@ func Spawn(l layout.Layout, part string, argv, env []string) (Process, error) {
 	command.Env = append(os.Environ(), env...)
 	command.Dir = l.Dir
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// What the caller was given beside the standard files, such as the lock of
+	// flock(1), is not the part's to keep.
+	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return Process{}, fmt.Errorf("keep open files from the part: %w", err)
+	}
 	if err := command.Start(); err != nil {
 		return Process{}, err
 	}
@@ -168,14 +175,4 @@ func endProcess(ctx context.Context, process Process, force bool) error {
 		}
 	}
 	return fmt.Errorf("process %d does not end, even by SIGKILL", process.PID)
-}
-
-// LogTail returns the last lines of a part's log, for an error message.
-func LogTail(l layout.Layout, part string, lines int) string {
-	text, err := os.ReadFile(l.Log(part))
-	if err != nil {
-		return ""
-	}
-	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
