@@ -6,7 +6,7 @@ import (
 
 // Analysis says how a canary is judged.
 type Analysis struct {
-	// sourceRef says which Prometheus is asked; the controller's default where
+	// source says which Prometheus is asked; the controller's default where
 	// left out.
 	// +optional
 	Source *MetricSource `json:"source,omitempty"`

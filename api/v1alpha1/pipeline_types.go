@@ -68,7 +68,8 @@ type Source struct {
 	// +optional
 	Author *CommitAuthor `json:"author,omitempty"`
 	// signingKeySecretRef names a Secret with git.asc, an armoured private GPG
-	// key (and passphrase, where it has one); commits are signed with it.
+	// key or an SSH private key (and passphrase, where it has one); commits are
+	// signed with it.
 	// +optional
 	SigningKeySecretRef *LocalReference `json:"signingKeySecretRef,omitempty"`
 }

@@ -66,13 +66,19 @@ var reasonToken = regexp.MustCompile(`^[A-Z][A-Za-z]+$`)
 // reasons are the tokens in conditions, events and verdicts.
 func reasons(t *testing.T) []string {
 	t.Helper()
+	return reasonsIn(t, "api", "controllers", "environments", "analysis", "traffic")
+}
+
+// reasonsIn are those below directories.
+func reasonsIn(t *testing.T, directories ...string) []string {
+	t.Helper()
 	var found []string
 	add := func(e ast.Expr) {
 		if value, ok := literal(e); ok && reasonToken.MatchString(value) {
 			found = append(found, value)
 		}
 	}
-	for _, file := range parse(t, "api", "controllers", "environments", "analysis", "traffic") {
+	for _, file := range parse(t, directories...) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.CallExpr:
@@ -91,7 +97,7 @@ func reasons(t *testing.T) []string {
 				}
 			case *ast.ValueSpec:
 				for i, name := range n.Names {
-					if i < len(n.Values) && (slices.Contains(reasonTypes, nameOf(n.Type)) || strings.HasPrefix(name.Name, "Reason")) {
+					if i < len(n.Values) && isReason(nameOf(n.Type), name.Name, n.Values[i]) {
 						add(n.Values[i])
 					}
 				}
@@ -100,6 +106,13 @@ func reasons(t *testing.T) []string {
 		})
 	}
 	return collected(found)
+}
+
+// isReason says whether a constant is one: by its type, by its name, or for it says
+// its own name.
+func isReason(kind, name string, value ast.Expr) bool {
+	says, _ := literal(value)
+	return slices.Contains(reasonTypes, kind) || strings.HasPrefix(strings.ToLower(name), "reason") || kind == "" && strings.EqualFold(name, says)
 }
 
 // nameOf is the last name of an expression, empty where it has none.
@@ -135,6 +148,60 @@ func metrics(t *testing.T) []string {
 		})
 	}
 	return collected(found)
+}
+
+// conditionTypes stand in tables beside reasons.
+var conditionTypes = []string{"AnalysisInvalid", "Ready", "Reconciling", "Stalled"}
+
+// labels are those of Serin's own metrics, in the order of the code: what stands
+// behind the options, or behind the help text of a description.
+func labels(t *testing.T) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	for _, file := range parse(t, "analysis", "cmd", "controllers", "embedded", "forge", "overlays", "registry", "traffic", "web") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) == 0 {
+				return true
+			}
+			name := metricOf(call)
+			if name == "" {
+				return true
+			}
+			for _, argument := range call.Args[1:] {
+				list, ok := argument.(*ast.CompositeLit)
+				if !ok {
+					continue
+				}
+				for _, element := range list.Elts {
+					if value, ok := literal(element); ok {
+						found[name] = append(found[name], value)
+					}
+				}
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// metricOf is the name of the metric that a call makes; empty where it makes none.
+func metricOf(call *ast.CallExpr) string {
+	if value, ok := literal(call.Args[0]); ok && nameOf(call.Fun) == "NewDesc" {
+		return value
+	}
+	options, ok := call.Args[0].(*ast.CompositeLit)
+	if !ok {
+		return ""
+	}
+	for _, element := range options.Elts {
+		if pair, ok := element.(*ast.KeyValueExpr); ok && nameOf(pair.Key) == "Name" {
+			if value, ok := literal(pair.Value); ok && metricName.MatchString(value) {
+				return value
+			}
+		}
+	}
+	return ""
 }
 
 // flags are those of serin controller.

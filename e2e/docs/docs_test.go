@@ -4,6 +4,7 @@ package docs
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -67,6 +68,113 @@ func everyWord(t *testing.T, what string, words []string, least int) {
 
 func TestReasons(t *testing.T) {
 	everyWord(t, "reason", reasons(t), 60)
+}
+
+// TestReasonsForOperators states that whoever is on call finds each condition and
+// event on one page; it links to those of phases and verdicts.
+func TestReasonsForOperators(t *testing.T) {
+	page := read(t, pages+"/operations.md")
+	for _, reason := range reasonsIn(t, "controllers", "environments") {
+		isVerdict := strings.Contains(read(t, pages+"/analysis.md"), "| `"+reason+"` | ")
+		if !isVerdict && !strings.Contains(page, "`"+reason+"`") {
+			t.Errorf("docs/operations.md: no line on the reason `%s`", reason)
+		}
+	}
+}
+
+// TestReasonsInTables states that what a table promises is said by the code.
+func TestReasonsInTables(t *testing.T) {
+	known := append(reasons(t), conditionTypes...)
+	header, rows := regexp.MustCompile(`^\| (reason|event|phase)\b`), 0
+	for _, page := range files(t, pages+"/*.md") {
+		inTable := false
+		for line := range strings.Lines(read(t, page)) {
+			if !strings.HasPrefix(line, "|") {
+				inTable = false
+				continue
+			}
+			if header.MatchString(line) {
+				inTable = true
+				continue
+			}
+			first, _, _ := strings.Cut(strings.TrimPrefix(line, "|"), "|")
+			for _, named := range regexp.MustCompile("`([A-Z][A-Za-z]+)`").FindAllStringSubmatch(first, -1) {
+				if !inTable {
+					continue
+				}
+				rows++
+				if !slices.Contains(known, named[1]) {
+					t.Errorf("%s: nothing in the code says %s", page, named[1])
+				}
+			}
+		}
+	}
+	if rows < 60 {
+		t.Errorf("found %d reasons, events and phases in tables: the search is broken", rows)
+	}
+}
+
+// TestLabels compares the labels of metrics with the table of operations.md.
+func TestLabels(t *testing.T) {
+	known := labels(t)
+	row := regexp.MustCompile("(?m)^\\| ((?:`serin_[a-z_]+`(?:, )?)+) \\| ([^|]*) \\|")
+	above, seen := "", 0
+	for _, found := range row.FindAllStringSubmatch(read(t, pages+"/operations.md"), -1) {
+		says := strings.TrimSpace(found[2])
+		if says == "the same" {
+			says = above
+		}
+		above = says
+		for _, name := range regexp.MustCompile(`serin_[a-z_]+`).FindAllString(found[1], -1) {
+			seen++
+			if got := strings.Join(known[name], ", "); got != says {
+				t.Errorf("docs/operations.md: %s has the labels %q, and not %q", name, got, says)
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("found %d metrics in the table: the search is broken", seen)
+	}
+}
+
+// TestMakeTargets follows "make x" to the Makefile.
+func TestMakeTargets(t *testing.T) {
+	makefile, all := read(t, root+"/Makefile"), text(t)+read(t, root+"/README.md")
+	named := regexp.MustCompile("`(?:[A-Z]+=[^ `]+ )?make ([a-z0-9-]+)[^`]*`|(?m)^make ([a-z0-9-]+)").FindAllStringSubmatch(all, -1)
+	if len(named) < 10 {
+		t.Fatalf("found %d targets in the pages: the search is broken", len(named))
+	}
+	for _, words := range named {
+		if target := words[1] + words[2]; !strings.Contains(makefile, "\n"+target+":") {
+			t.Errorf("a page says make %s, which the Makefile has not", target)
+		}
+	}
+}
+
+// TestMarks states that the labels, annotations and finalizers that the pages name
+// are the code's.
+func TestMarks(t *testing.T) {
+	var code strings.Builder
+	for _, directory := range []string{"api", "config", "controllers", "embedded", "environments", "traffic", "e2e"} {
+		err := filepath.WalkDir(filepath.Join(root, directory), func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() && !strings.HasSuffix(path, "_test.go") {
+				code.WriteString(read(t, path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	marks := collected(regexp.MustCompile("serin\\.dev/[a-z-]+[a-z]").FindAllString(text(t), -1))
+	for _, mark := range marks {
+		if mark != "serin.dev/v" && !strings.Contains(code.String(), mark) {
+			t.Errorf("docs/*.md: nothing in the code is called %s", mark)
+		}
+	}
+	if len(marks) < 10 {
+		t.Errorf("found %d marks: the search is broken", len(marks))
+	}
 }
 
 func TestMetrics(t *testing.T) {
