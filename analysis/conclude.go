@@ -7,6 +7,7 @@ import (
 
 	"github.com/serin-gitops/serin/analysis/evidence"
 	"github.com/serin-gitops/serin/analysis/workload"
+	"github.com/serin-gitops/serin/environments"
 )
 
 // suspicion is the part of the failing evidence from which on a check no
@@ -39,7 +40,7 @@ func judgeCheck(spec Spec, check Check, trial State, s CheckState, now time.Time
 	}
 	if ends := trial.Started.Add(check.InitialDelay); now.Before(ends) {
 		v.Outcome, v.Proven, v.Reason = Inconclusive, false, ReasonInitialDelay
-		v.Message = fmt.Sprintf("waits until the trial is %s old", check.InitialDelay)
+		v.Message = fmt.Sprintf("waits until the trial is %s old", environments.Span(check.InitialDelay))
 		return v
 	}
 	return withhold(spec, check, trial, s, v, now)

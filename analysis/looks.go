@@ -33,7 +33,7 @@ func judgeLooks(v CheckVerdict, looks []Look, failing int, impatient bool, faile
 		v.Message = fmt.Sprintf("every canary pod failed twice in a row: %s", last.Message)
 	case n >= failing:
 		v.Outcome, v.Reason = Fail, failed
-		v.Message = fmt.Sprintf("%d of the last %d looks failed, %d accepted: %s", n, len(looks), failing-1, lastFailure(looks))
+		v.Message = fmt.Sprintf("%d of the last %d looks failed, at most %d are accepted: %s", n, len(looks), failing-1, lastFailure(looks))
 	case last.Failed:
 		v.Outcome, v.Reason = Inconclusive, ReasonProbesFailing
 		v.Message = fmt.Sprintf("%d of the last %d looks failed, %d fail the check: %s", n, len(looks), failing, last.Message)

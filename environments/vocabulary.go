@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 )
 
 // Digest is the content address of an image, "sha256:" and 64 hexadecimal
@@ -102,6 +103,19 @@ type Weight int32
 
 // String writes the weight with its percent sign.
 func (w Weight) String() string { return fmt.Sprintf("%d%%", int32(w)) }
+
+// Span writes a duration as people and manifests do, without the parts that are
+// nought: 1h30m, 5m, 1.5s.
+func Span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
 
 // Trailers of Serin's commits. They carry the promotion, so that it survives
 // the loss of the cluster.

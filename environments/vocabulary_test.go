@@ -3,6 +3,7 @@ package environments
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestImageForPeople(t *testing.T) {
@@ -27,5 +28,19 @@ func TestImageForPeople(t *testing.T) {
 				t.Errorf("Short() = %q, want %q", got, c.short)
 			}
 		})
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"1h": time.Hour, "1h30m": 90 * time.Minute, "1h0m5s": time.Hour + 5*time.Second, "5m": 5 * time.Minute,
+		"10m": 10 * time.Minute, "20s": 20 * time.Second, "1.5s": 1500 * time.Millisecond, "0s": 0, "100h": 100 * time.Hour,
+	} {
+		if got := Span(d); got != want {
+			t.Errorf("Span(%d) = %q, want %q", d, got, want)
+		}
+		if back, err := time.ParseDuration(Span(d)); err != nil || back != d {
+			t.Errorf("Span(%d) = %q, which is %d again: %v", d, Span(d), back, err)
+		}
 	}
 }

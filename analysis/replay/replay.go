@@ -14,6 +14,7 @@ import (
 	"github.com/serin-gitops/serin/analysis"
 	"github.com/serin-gitops/serin/analysis/observe"
 	"github.com/serin-gitops/serin/analysis/simulate"
+	"github.com/serin-gitops/serin/environments"
 )
 
 // maxLooks bounds a replay.
@@ -182,7 +183,7 @@ func (p *player) look(ctx context.Context, now time.Time) error {
 		p.result.Ending = RolledBack
 	case p.Deadline > 0 && p.total > p.Deadline:
 		p.result.Ending = RolledBack
-		v.Message = fmt.Sprintf("not done within the deadline of %s; last: %s", p.Deadline, v.Message)
+		v.Message = fmt.Sprintf("not done within the deadline of %s; last: %s", environments.Span(p.Deadline), v.Message)
 	}
 	p.note(now, v)
 	if v.Outcome == analysis.Pass && p.Steps[p.step].MayEnd(p.clock, v.Proven) {

@@ -104,7 +104,7 @@ func TestEndings(t *testing.T) {
 		"no evidence": {always(0.01), func(r *replay.Release) {
 			r.Steps[0].UntilEvidence, r.Steps[0].HoldOnTimeout, r.Spec.Beta = true, true, 1e-300
 		}, replay.Undecided, 2 * time.Hour, 2*time.Hour + 1, "check errors passes"},
-		"beyond deadline": {always(0.01), func(r *replay.Release) { r.Deadline = time.Hour }, replay.RolledBack, time.Hour, time.Hour + time.Minute, "deadline of 1h0m0s"},
+		"beyond deadline": {always(0.01), func(r *replay.Release) { r.Deadline = time.Hour }, replay.RolledBack, time.Hour, time.Hour + time.Minute, "deadline of 1h;"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

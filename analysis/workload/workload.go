@@ -139,7 +139,7 @@ func crash(w Limits, p Pod) (reason, message string) {
 		case slices.Contains(imageReasons, c.Waiting) && !passing(c.WaitingMessage):
 			return ReasonImagePull, fmt.Sprintf("container %s of canary pod %s has no image: %s%s", c.Name, p.Name, c.Waiting, detail(c.WaitingMessage))
 		case crashes(c) > w.MaxRestarts:
-			return ReasonCrashed, fmt.Sprintf("container %s of canary pod %s crashed %s, %d accepted (last: %s, exit code %d)", c.Name, p.Name, times(crashes(c)), w.MaxRestarts, orUnknown(c.Terminated), c.ExitCode)
+			return ReasonCrashed, fmt.Sprintf("container %s of canary pod %s crashed %s, %s (last: %s, exit code %d)", c.Name, p.Name, times(crashes(c)), accepted(w.MaxRestarts), orUnknown(c.Terminated), c.ExitCode)
 		}
 	}
 	return "", ""
@@ -157,6 +157,14 @@ func crashes(c Container) int32 {
 		return 1
 	}
 	return c.Restarts
+}
+
+// accepted says how many crashes fail nothing.
+func accepted(n int32) string {
+	if n == 0 {
+		return "and none is accepted"
+	}
+	return fmt.Sprintf("at most %d accepted", n)
 }
 
 func times(n int32) string {

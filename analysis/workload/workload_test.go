@@ -39,8 +39,8 @@ func TestAssess(t *testing.T) {
 		{"starting", workload.Limits{}, []workload.Pod{pod(unready(time.Second, workload.Container{}))}, workload.Waiting, workload.ReasonNotReadyYet, "has not been ready for 1s"},
 		{"unready too long", workload.Limits{UnreadyLimit: time.Minute}, []workload.Pod{pod(unready(time.Minute, workload.Container{}))}, workload.Failed, workload.ReasonUnready, "limit 1m0s"},
 		{"crashed, not yet restarted", workload.Limits{}, []workload.Pod{pod(unready(0, workload.Container{Terminated: "Error", ExitCode: 1}))}, workload.Failed, workload.ReasonCrashed, "exit code 1"},
-		{"restarted and ready again", workload.Limits{}, []workload.Pod{pod(func(p *workload.Pod) { p.Containers[0].Restarts = 1 })}, workload.Failed, workload.ReasonCrashed, "crashed once, 0 accepted"},
-		{"restarted again", workload.Limits{MaxRestarts: 1}, []workload.Pod{pod(func(p *workload.Pod) { p.Containers[0].Restarts = 2 })}, workload.Failed, workload.ReasonCrashed, "crashed 2 times, 1 accepted"},
+		{"restarted and ready again", workload.Limits{}, []workload.Pod{pod(func(p *workload.Pod) { p.Containers[0].Restarts = 1 })}, workload.Failed, workload.ReasonCrashed, "crashed once, and none is accepted"},
+		{"restarted again", workload.Limits{MaxRestarts: 1}, []workload.Pod{pod(func(p *workload.Pod) { p.Containers[0].Restarts = 2 })}, workload.Failed, workload.ReasonCrashed, "crashed 2 times, at most 1 accepted"},
 		{"restarts accepted", workload.Limits{MaxRestarts: 1}, []workload.Pod{pod(func(p *workload.Pod) { p.Containers[0].Restarts = 1 })}, workload.Healthy, workload.ReasonHealthy, ""},
 		{"out of memory is never accepted", workload.Limits{MaxRestarts: 9}, []workload.Pod{pod(func(p *workload.Pod) {
 			p.Containers[0].Restarts, p.Containers[0].Terminated = 1, "OOMKilled"

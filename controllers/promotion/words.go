@@ -87,6 +87,9 @@ func (s *scope) facts() string {
 	var text strings.Builder
 	for _, image := range s.release.Spec.Images {
 		fmt.Fprintf(&text, "- %s\n", convert.Image(image.ImageReference))
+		if before, known := environments.Find(s.record.Previous, image.Repository); known {
+			fmt.Fprintf(&text, "  %s\n", replaces(before, convert.Image(image.ImageReference)))
+		}
 		if image.Created != nil {
 			fmt.Fprintf(&text, "  built %s\n", image.Created.UTC().Format("2006-01-02 15:04:05 UTC"))
 		}
@@ -95,6 +98,14 @@ func (s *scope) facts() string {
 		}
 	}
 	return text.String()
+}
+
+// replaces says what an image takes the place of.
+func replaces(before, now environments.Image) string {
+	if before.Same(now) {
+		return "as before"
+	}
+	return "in place of " + before.Short()
 }
 
 // compared links to what changed in the source since what Git had before.
@@ -141,7 +152,7 @@ func (s *scope) gates() string {
 		open = append(open, fmt.Sprintf("succeeded in %s", strings.Join(s.environment.After, ", ")))
 	}
 	if s.environment.Soak > 0 {
-		open = append(open, fmt.Sprintf("ran there for %s", s.environment.Soak))
+		open = append(open, fmt.Sprintf("ran there for %s", environments.Span(s.environment.Soak)))
 	}
 	if len(s.environment.Freeze) > 0 {
 		open = append(open, "not frozen")

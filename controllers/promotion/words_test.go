@@ -46,9 +46,9 @@ func TestPageSaysWhatAnApproverNeeds(t *testing.T) {
 	s := approved(t)
 	page := s.page(s.promotes(convert.Release(*s.release).Images), "--- a\n```\n+++ b\n")
 	for _, says := range []string{
-		"registry.test/acme/app:v2", "from revision bbb (https://git.example.com/acme/app/compare/aaa...bbb)",
+		"registry.test/acme/app:v2\n  in place of app:v1\n", "from revision bbb (https://git.example.com/acme/app/compare/aaa...bbb)",
 		"In staging since 2026-03-02 09:00:00 UTC: runs well: 2 workloads", "errors: Pass: canary 0 of 900",
-		"succeeded in staging; ran there for 1h0m0s", "````diff", "Promotion `app-prod-v2-1`",
+		"succeeded in staging; ran there for 1h.", "````diff", "Promotion `app-prod-v2-1`",
 	} {
 		if !strings.Contains(page, says) {
 			t.Errorf("the page does not say %q:\n%s", says, page)

@@ -193,11 +193,9 @@ func (s *story) because(ctx context.Context, environment, version, word string) 
 // rolledBack waits until version is taken out of environment, and checks every
 // link of the chain: the promotion, Git, the quarantine, the workload.
 func (s *story) rolledBack(ctx context.Context, environment, version, back string) error {
-	promotion, err := s.w.WaitPhase(ctx, environment, version, step, v1alpha1.PromotionRolledBack)
-	if err != nil {
+	if _, err := s.w.WaitPhase(ctx, environment, version, step, v1alpha1.PromotionRolledBack); err != nil {
 		return err
 	}
-	s.say("%s rolled back in %s: %s", version, environment, promotion.Status.Failure)
 	overlay, err := s.w.Git.Read(ctx, "deploy/overlays/"+environment+"/kustomization.yaml")
 	if err != nil {
 		return err
@@ -212,6 +210,7 @@ func (s *story) rolledBack(ctx context.Context, environment, version, back strin
 	if release.Status.Quarantined == nil || release.Status.Quarantined.Environment != environment {
 		return fmt.Errorf("the Release of %s is not quarantined in %s: %v", version, environment, release.Status.Quarantined)
 	}
+	s.say("%s is taken back from %s: Git has %s again, and the Release is quarantined", version, environment, back)
 	return s.w.WaitHealthy(ctx, environment, back, step)
 }
 

@@ -42,7 +42,7 @@ func (s Snapshot) running(now time.Time) Plan {
 	// What runs in the end has not failed: nobody may have looked in time.
 	late := limit > 0 && s.Promotion.Elapsed(now) >= limit
 	if late && len(s.inState(WorkloadStale))+len(s.inState(WorkloadRolling)) > 0 {
-		return s.fail(now, fmt.Sprintf("it does not run after %s (deadline): %s", limit, s.unfinished()))
+		return s.fail(now, fmt.Sprintf("it does not run after %s (deadline): %s", environments.Span(limit), s.unfinished()))
 	}
 	plan := s.progress(now)
 	if limit > 0 && !late && !plan.Record.Phase.Ended() && !plan.Record.ClockSince.IsZero() {
@@ -102,11 +102,11 @@ func (s Snapshot) progress(now time.Time) Plan {
 	case len(s.inState(WorkloadStale)) > 0:
 		return s.enter(environments.Applying, now, "Git has it, the cluster does not yet: %s", s.unfinished())
 	case len(s.inState(WorkloadRolling)) > 0:
-		plan := s.enter(environments.RollingOut, now, "rolling out: %s", s.unfinished())
+		plan := s.enter(environments.RollingOut, now, "waits for %s", s.unfinished())
 		plan.Held = s.held()
 		return plan
 	case len(s.inState(WorkloadBaking)) > 0:
-		return s.enter(environments.Soaking, now, "runs, and is watched: %s", s.unfinished())
+		return s.enter(environments.Soaking, now, "runs and is watched: %s", s.unfinished())
 	}
 	plan := s.enter(environments.Succeeded, now, "runs well: %d workloads", len(s.Workloads))
 	if len(s.Workloads) == 0 {

@@ -3,6 +3,8 @@ package rollout
 import (
 	"fmt"
 	"time"
+
+	"github.com/serin-gitops/serin/environments"
 )
 
 // finalising lets the workload roll itself while the canary keeps serving its
@@ -68,7 +70,7 @@ func (d *decision) retire() (Plan, bool) {
 		d.next.DrainStarted, d.next.Weight = d.now, 0
 	}
 	if left := d.drains(); left > 0 {
-		d.say("the canary finishes its requests for %s", d.Spec.Drain)
+		d.say("the canary finishes its requests for %s", environments.Span(d.Spec.Drain))
 		plan := d.wait()
 		plan.RequeueAfter = left
 		return plan, true
@@ -98,8 +100,8 @@ func (d *decision) finished() Plan {
 	if d.Spec.Bake > 0 {
 		d.next.enter(Baking, d.now)
 		d.next.StepStarted, d.next.Clock = d.now, 0
-		d.say("%s runs %s; it is watched for %s", d.Spec.Workload, nameOf(d.next.Canary), d.Spec.Bake)
-		d.tell("Baking", false, "%s runs %s; it is watched for %s", d.Spec.Workload, nameOf(d.next.Canary), d.Spec.Bake)
+		d.say("%s runs %s; it is watched for %s", d.Spec.Workload, nameOf(d.next.Canary), environments.Span(d.Spec.Bake))
+		d.tell("Baking", false, "%s runs %s; it is watched for %s", d.Spec.Workload, nameOf(d.next.Canary), environments.Span(d.Spec.Bake))
 		return d.wait()
 	}
 	return d.succeed()
@@ -146,7 +148,7 @@ func (d *decision) baking() Plan {
 		d.keepEvidence()
 		return d.succeed()
 	}
-	d.say("%s runs %s and is watched for %s. %s", d.Spec.Workload, nameOf(d.next.Canary), d.Spec.Bake, d.Verdict.Message)
+	d.say("%s runs %s and is watched for %s; %s", d.Spec.Workload, nameOf(d.next.Canary), environments.Span(d.Spec.Bake), d.Verdict.Message)
 	return d.wait()
 }
 

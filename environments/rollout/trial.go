@@ -3,6 +3,8 @@ package rollout
 import (
 	"fmt"
 	"time"
+
+	"github.com/serin-gitops/serin/environments"
 )
 
 // onTrial takes the steps.
@@ -37,7 +39,7 @@ func (d *decision) takeStep() Plan {
 // verdict that the last of them would have needed.
 func (d *decision) outOfSteps() Plan {
 	if d.Verdict.Outcome != Pass || d.Verdict.Freeze {
-		d.say("no step is left, waits for a verdict that passes. %s", d.Verdict.Message)
+		d.say("no step is left, waits for a verdict that passes; %s", d.Verdict.Message)
 		return d.guard(d.wait())
 	}
 	d.finalise("no step is left")
@@ -51,9 +53,9 @@ func (d *decision) ended() (Plan, bool) {
 	case d.Verdict.Outcome == Fail:
 		d.fail(d.Verdict.Message)
 	case d.late() && d.unready():
-		d.fail(fmt.Sprintf("the trial was not done within its deadline of %s, and not all canary pods are ready; last: %s", d.Spec.Deadline, d.Verdict.Message))
+		d.fail(fmt.Sprintf("the trial was not done within its deadline of %s, and not all canary pods are ready; last: %s", environments.Span(d.Spec.Deadline), d.Verdict.Message))
 	case d.late():
-		d.giveUp(fmt.Sprintf("the trial was not done within its deadline of %s; last: %s", d.Spec.Deadline, d.Status.Message))
+		d.giveUp(fmt.Sprintf("the trial was not done within its deadline of %s; last: %s", environments.Span(d.Spec.Deadline), d.Status.Message))
 	case !w.Exists:
 		d.withdraw(d.Spec.Workload + " was deleted during the trial")
 	case w.Replicas == 0:
@@ -162,7 +164,7 @@ func (d *decision) reach(step Step) (Plan, bool) {
 		d.say("step %s: the canary grows to %d pods", d.step(), need)
 		return d.do(Action{Do: ScaleCanary, Replicas: need, Reason: fmt.Sprintf("step %s at %s needs them", d.step(), step.Weight)}), true
 	case d.Canary.up() < need:
-		d.say("step %s: %d of %d canary pods are up. %s", d.step(), d.Canary.up(), need, d.Verdict.Message)
+		d.say("step %s: %d of %d canary pods are up; %s", d.step(), d.Canary.up(), need, d.Verdict.Message)
 		return d.wait(), true
 	}
 	rises := d.rises(step, need)
@@ -240,7 +242,7 @@ func (d *decision) advance(step Step) Plan {
 		d.next.StepStarted, d.next.Clock, d.next.Approved = d.now, 0, false
 		d.next.enter(Progressing, d.now)
 		d.next.Weight = step.Weight
-		d.say("step %s at %s. %s", d.step(), step.Weight, d.Verdict.Message)
+		d.say("step %s at %s; %s", d.step(), step.Weight, d.Verdict.Message)
 		d.tell("StepReached", false, "step %s: the canary serves %s with %d pods", d.step(), step.Weight, d.Canary.Serving())
 		return d.wait()
 	}
@@ -248,7 +250,7 @@ func (d *decision) advance(step Step) Plan {
 		d.endStep(step)
 		return d.wait()
 	}
-	d.say("step %s at %s, %s. %s", d.step(), step.Weight, d.waitsFor(step), d.Verdict.Message)
+	d.say("step %s at %s, %s; %s", d.step(), step.Weight, d.waitsFor(step), d.Verdict.Message)
 	return d.wait()
 }
 
@@ -276,17 +278,17 @@ func (d *decision) waitsFor(step Step) string {
 	case step.Until == UntilApproval:
 		return "waits for a person: resume or abort it"
 	case d.outOfTime(step):
-		return fmt.Sprintf("too little evidence after %s, so it waits for a person: resume, promote or abort it", max(step.Duration, step.Least))
+		return fmt.Sprintf("too little evidence after %s, so it waits for a person: resume, promote or abort it", environments.Span(max(step.Duration, step.Least)))
 	case step.Until == UntilEvidence && d.next.Clock < step.Least:
-		return fmt.Sprintf("for %s at least", step.Least)
+		return fmt.Sprintf("for %s at least", environments.Span(step.Least))
 	case step.Until == UntilEvidence && step.Duration > 0:
-		return fmt.Sprintf("until there is evidence, at most %s", max(step.Duration, step.Least))
+		return fmt.Sprintf("until there is evidence, at most %s", environments.Span(max(step.Duration, step.Least)))
 	case step.Until == UntilEvidence:
 		return "until there is evidence"
 	case d.next.Clock >= step.Duration:
 		return "its time is over, waits for a verdict that passes"
 	}
-	return fmt.Sprintf("for %s", step.Duration)
+	return fmt.Sprintf("for %s", environments.Span(step.Duration))
 }
 
 // endStep goes to the next step, or to the end.

@@ -142,7 +142,7 @@ func assessRollout(wanted v1alpha1.PromotedWorkload, is state, rollout *v1alpha1
 		return workload
 	}
 	if !begun(wanted, status) {
-		workload.Message = fmt.Sprintf("Rollout %s has not begun with %s yet; it is %s: %s", rollout.Name, briefly(wanted.Images), status.Phase, status.Message)
+		workload.Message = fmt.Sprintf("Rollout %s has not begun with %s yet (it is %s: %s)", rollout.Name, briefly(wanted.Images), status.Phase, status.Message)
 	}
 	workload.Stopped = status.ClockStopped != "" || status.Phase == v1alpha1.RolloutPaused
 	if hasImages(status.Canary, wanted.Images) || hasImages(status.Stable, wanted.Images) {
