@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
@@ -51,7 +52,7 @@ func (a *Analyst) Expire(ctx context.Context, ro *v1alpha1.Rollout, now time.Tim
 	known, found := a.expiries[key]
 	a.mu.Unlock()
 	if !found || known.age != age || !known.at.IsZero() && !now.Before(known.at) {
-		at, err := a.expire(ctx, ro, now.Add(-age))
+		at, err := a.expire(ctx, ro, now, now.Add(-age))
 		if err != nil {
 			return 0, fmt.Errorf("old AnalysisRuns of Rollout %s: %w", key, err)
 		}
@@ -82,7 +83,7 @@ func (a *Analyst) Forget(key client.ObjectKey) {
 // expire deletes the AnalysisRuns of trials that ended at an instant or before,
 // and gives the earliest end of those that stay, zero where there is none. That
 // of the trial under way has no end.
-func (a *Analyst) expire(ctx context.Context, ro *v1alpha1.Rollout, until time.Time) (time.Time, error) {
+func (a *Analyst) expire(ctx context.Context, ro *v1alpha1.Rollout, now, until time.Time) (time.Time, error) {
 	var list v1alpha1.AnalysisRunList
 	if err := a.Reader.List(ctx, &list, client.InNamespace(ro.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: ro.Name}); err != nil {
 		return time.Time{}, err
@@ -90,6 +91,13 @@ func (a *Analyst) expire(ctx context.Context, ro *v1alpha1.Rollout, until time.T
 	var next time.Time
 	for i := range list.Items {
 		run := &list.Items[i]
+		if run.Status.Completed == nil && !underWay(ro, run) {
+			// Serin ended between the end of the trial and that of its record.
+			if err := a.End(ctx, ro, run.Spec.Trial, now); err != nil {
+				return time.Time{}, err
+			}
+			run.Status.Completed = &metav1.Time{Time: now}
+		}
 		switch ended := run.Status.Completed; {
 		case ended == nil:
 		case ended.After(until):
@@ -103,4 +111,10 @@ func (a *Analyst) expire(ctx context.Context, ro *v1alpha1.Rollout, until time.T
 		}
 	}
 	return next, nil
+}
+
+// underWay says whether the trial of a record may still go on.
+func underWay(ro *v1alpha1.Rollout, run *v1alpha1.AnalysisRun) bool {
+	rests := ro.Status.Phase == v1alpha1.RolloutHealthy || ro.Status.Phase == v1alpha1.RolloutRolledBack
+	return run.Spec.Trial > ro.Status.Trial || run.Spec.Trial == ro.Status.Trial && !rests
 }

@@ -61,6 +61,38 @@ func TestHistoryAge(t *testing.T) {
 	}
 }
 
+// TestHistoryAgeAfterACrash has Serin end between the end of a trial and that of
+// its record, and wants the record closed, and gone when it is old enough.
+func TestHistoryAgeAfterACrash(t *testing.T) {
+	analyst, trial := newTrial(t, "127.0.0.1")
+	trial.Canary = nil
+	ro, now := trial.Rollout, trial.Now.Truncate(time.Second)
+	ro.Spec.Analysis.HistoryAge = metav1.Duration{Duration: time.Hour}
+	if _, err := analyst.Look(t.Context(), trial); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		phase v1alpha1.RolloutPhase
+		at    time.Duration
+		next  time.Duration
+		want  []int64
+	}{
+		{v1alpha1.RolloutPaused, 0, 0, []int64{1}},
+		{v1alpha1.RolloutHealthy, time.Minute, time.Hour, []int64{1}},
+		{v1alpha1.RolloutHealthy, time.Minute + time.Hour, 0, nil},
+	} {
+		// Each time it is another process.
+		again := &Analyst{Client: analyst.Client, Reader: analyst.Reader}
+		ro.Status.Phase = tc.phase
+		if next, err := again.Expire(t.Context(), ro, now.Add(tc.at)); err != nil || next != tc.next {
+			t.Errorf("%s after %s: next in %s, %v; want %s", tc.phase, tc.at, next, err, tc.next)
+		}
+		if diff := cmp.Diff(tc.want, trialsOf(t, analyst)); diff != "" {
+			t.Errorf("%s after %s (-want +got):\n%s", tc.phase, tc.at, diff)
+		}
+	}
+}
+
 func trialsOf(t *testing.T, analyst *Analyst) []int64 {
 	t.Helper()
 	var runs v1alpha1.AnalysisRunList
