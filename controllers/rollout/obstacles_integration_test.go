@@ -29,9 +29,10 @@ func (e *env) stalled(reason string) bool {
 	return c != nil && c.Status == metav1.ConditionTrue && c.Reason == reason
 }
 
-// told waits for an event on the Rollout.
-func (e *env) told(reason string) {
+// told waits for an event on the Rollout, and gives what it says.
+func (e *env) told(reason string) string {
 	e.t.Helper()
+	note := ""
 	e.until("the event "+reason, func() (bool, string) {
 		var list eventsv1.EventList
 		if err := e.client.List(e.t.Context(), &list, client.InNamespace(e.namespace)); err != nil {
@@ -40,12 +41,14 @@ func (e *env) told(reason string) {
 		var reasons []string
 		for _, event := range list.Items {
 			if event.Reason == reason {
+				note = event.Note
 				return true, ""
 			}
 			reasons = append(reasons, event.Reason)
 		}
 		return false, strings.Join(reasons, ", ")
 	})
+	return note
 }
 
 // TestIntegrationNoRoomHolds states that a canary that no node takes is held
@@ -194,31 +197,8 @@ func TestIntegrationReturnsWithoutHistory(t *testing.T) {
 func TestIntegrationFloorResetIsCounted(t *testing.T) {
 	e := setup(t)
 	e.deploy(2)
-	least := int32(1)
-	scaler := &autoscalingv2.HorizontalPodAutoscaler{
-		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: "app"},
-		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
-			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "app"},
-			MinReplicas:    &least, MaxReplicas: 5,
-			Metrics: []autoscalingv2.MetricSpec{{
-				Type: autoscalingv2.ResourceMetricSourceType,
-				Resource: &autoscalingv2.ResourceMetricSource{Name: corev1.ResourceCPU, Target: autoscalingv2.MetricTarget{
-					Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &least,
-				}},
-			}},
-		},
-	}
-	if err := e.client.Create(t.Context(), scaler); err != nil {
-		t.Fatal(err)
-	}
-	get := func() client.Object {
-		var now autoscalingv2.HorizontalPodAutoscaler
-		if err := e.client.Get(t.Context(), client.ObjectKeyFromObject(scaler), &now); err != nil {
-			t.Fatal(err)
-		}
-		return &now
-	}
-	floor := func() int32 { return *get().(*autoscalingv2.HorizontalPodAutoscaler).Spec.MinReplicas }
+	scaler := e.autoscale()
+	floor := func() int32 { return *scaler().Spec.MinReplicas }
 	e.start()
 	e.adopt(func(spec *v1alpha1.RolloutSpec) { spec.Steps[0].Duration = &metav1.Duration{Duration: time.Hour} })
 	e.revise(corev1.EnvVar{Name: "REVISION", Value: "2"})
@@ -226,7 +206,10 @@ func TestIntegrationFloorResetIsCounted(t *testing.T) {
 	if ro := e.rollout(); ro.Status.FloorResets != 0 {
 		t.Errorf("%d resets before there was one", ro.Status.FloorResets)
 	}
-	e.update(get, func(object client.Object) { object.(*autoscalingv2.HorizontalPodAutoscaler).Spec.MinReplicas = &least })
+	e.update(func() client.Object { return scaler() }, func(object client.Object) {
+		least := int32(1)
+		object.(*autoscalingv2.HorizontalPodAutoscaler).Spec.MinReplicas = &least
+	})
 	e.until("it is held again, and counted", func() (bool, string) {
 		ro := e.rollout()
 		return floor() == 2 && ro.Status.FloorResets > 0, fmt.Sprintf("floor %d, %d resets", floor(), ro.Status.FloorResets)
@@ -234,7 +217,7 @@ func TestIntegrationFloorResetIsCounted(t *testing.T) {
 	e.told("FloorReset")
 	e.ask("abort")
 	e.until("the autoscaler is as it was", func() (bool, string) {
-		left := get().GetAnnotations()
+		left := scaler().Annotations
 		return floor() == 1 && len(left) == 0, fmt.Sprintf("floor %d, annotations %v", floor(), left)
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -49,11 +48,7 @@ func TestIntegrationYoungerRolloutStandsBehind(t *testing.T) {
 	e.deploy(1)
 	e.start()
 	e.adopt(func(spec *v1alpha1.RolloutSpec) { spec.Steps[0].Duration = &metav1.Duration{Duration: time.Hour} })
-	e.revise(corev1.EnvVar{Name: "REVISION", Value: "2"})
-	e.until("the canary has traffic", func() (bool, string) {
-		ro := e.rollout()
-		return ro.Status.StepStarted != nil, ro.Status.Message
-	})
+	e.trial("2")
 	canary := e.pods(true)
 	younger := e.rival("another")
 	e.told("WorkloadTaken")

@@ -61,6 +61,62 @@ func (e *env) atRest() {
 	})
 }
 
+// trial gives the workload a new revision and waits until its canary has traffic.
+func (e *env) trial(revision string) {
+	e.t.Helper()
+	e.revise(corev1.EnvVar{Name: "REVISION", Value: revision})
+	e.serving()
+}
+
+// serving waits until the canary has the traffic of a step.
+func (e *env) serving() {
+	e.t.Helper()
+	e.until("the canary has traffic", func() (bool, string) {
+		ro := e.rollout()
+		return ro.Status.StepStarted != nil, ro.Status.Message
+	})
+}
+
+// passed waits until another revision than before is stable.
+func (e *env) passed(before string) {
+	e.t.Helper()
+	e.until("the new revision is stable", func() (bool, string) {
+		ro := e.rollout()
+		return ro.Status.Phase == v1alpha1.RolloutHealthy && ro.Status.Stable.TemplateHash != before, string(ro.Status.Phase) + ": " + ro.Status.Message
+	})
+}
+
+// autoscale gives the workload an autoscaler with a floor of 1, and a way to read
+// it again.
+func (e *env) autoscale() func() *autoscalingv2.HorizontalPodAutoscaler {
+	e.t.Helper()
+	least := int32(1)
+	scaler := &autoscalingv2.HorizontalPodAutoscaler{
+		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: "app"},
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "app"},
+			MinReplicas:    &least, MaxReplicas: 5,
+			Metrics: []autoscalingv2.MetricSpec{{
+				Type: autoscalingv2.ResourceMetricSourceType,
+				Resource: &autoscalingv2.ResourceMetricSource{Name: corev1.ResourceCPU, Target: autoscalingv2.MetricTarget{
+					Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &least,
+				}},
+			}},
+		},
+	}
+	if err := e.client.Create(e.t.Context(), scaler); err != nil {
+		e.t.Fatal(err)
+	}
+	return func() *autoscalingv2.HorizontalPodAutoscaler {
+		e.t.Helper()
+		var now autoscalingv2.HorizontalPodAutoscaler
+		if err := e.client.Get(e.t.Context(), client.ObjectKeyFromObject(scaler), &now); err != nil {
+			e.t.Fatal(err)
+		}
+		return &now
+	}
+}
+
 func (e *env) ask(verb string) {
 	e.t.Helper()
 	e.update(func() client.Object { return e.rollout() }, func(object client.Object) {
@@ -147,11 +203,7 @@ func TestIntegrationAbort(t *testing.T) {
 	e.start()
 	e.adopt(func(spec *v1alpha1.RolloutSpec) { spec.Steps[0].Duration = &metav1.Duration{Duration: time.Hour} })
 	stable := e.pods(false)
-	e.revise(corev1.EnvVar{Name: "REVISION", Value: "2"})
-	e.until("the canary has traffic", func() (bool, string) {
-		ro := e.rollout()
-		return ro.Status.StepStarted != nil, ro.Status.Message
-	})
+	e.trial("2")
 	e.ask("abort")
 	if ro := e.phase(v1alpha1.RolloutRolledBack); ro.Status.Failure != "aborted by ann: a test" {
 		t.Errorf("it failed because %q", ro.Status.Failure)
@@ -178,10 +230,7 @@ func TestIntegrationControllerDiesDuringTrial(t *testing.T) {
 		e.stop()
 		e.start()
 	}
-	e.until("the new revision is stable", func() (bool, string) {
-		ro := e.rollout()
-		return ro.Status.Phase == v1alpha1.RolloutHealthy && ro.Status.Stable.TemplateHash != before, string(ro.Status.Phase) + ": " + ro.Status.Message
-	})
+	e.passed(before)
 	e.atRest()
 }
 
@@ -190,11 +239,7 @@ func TestIntegrationDeletionDuringTrialGivesAllBack(t *testing.T) {
 	e.deploy(2)
 	e.start()
 	e.adopt(func(spec *v1alpha1.RolloutSpec) { spec.Steps[0].Duration = &metav1.Duration{Duration: time.Hour} })
-	e.revise(corev1.EnvVar{Name: "REVISION", Value: "2"})
-	e.until("the canary has traffic", func() (bool, string) {
-		ro := e.rollout()
-		return ro.Status.StepStarted != nil, ro.Status.Message
-	})
+	e.trial("2")
 	if err := e.client.Delete(t.Context(), e.rollout()); err != nil {
 		t.Fatal(err)
 	}
@@ -210,37 +255,11 @@ func TestIntegrationDeletionDuringTrialGivesAllBack(t *testing.T) {
 func TestIntegrationAutoscalerKeepsStable(t *testing.T) {
 	e := setup(t)
 	e.deploy(2)
-	least := int32(1)
-	scaler := &autoscalingv2.HorizontalPodAutoscaler{
-		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: "app"},
-		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
-			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "app"},
-			MinReplicas:    &least, MaxReplicas: 5,
-			Metrics: []autoscalingv2.MetricSpec{{
-				Type: autoscalingv2.ResourceMetricSourceType,
-				Resource: &autoscalingv2.ResourceMetricSource{Name: corev1.ResourceCPU, Target: autoscalingv2.MetricTarget{
-					Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &least,
-				}},
-			}},
-		},
-	}
-	if err := e.client.Create(t.Context(), scaler); err != nil {
-		t.Fatal(err)
-	}
-	floor := func() int32 {
-		var now autoscalingv2.HorizontalPodAutoscaler
-		if err := e.client.Get(t.Context(), client.ObjectKeyFromObject(scaler), &now); err != nil {
-			t.Fatal(err)
-		}
-		return *now.Spec.MinReplicas
-	}
+	scaler := e.autoscale()
+	floor := func() int32 { return *scaler().Spec.MinReplicas }
 	e.start()
 	e.adopt(func(spec *v1alpha1.RolloutSpec) { spec.Steps[0].Duration = &metav1.Duration{Duration: time.Hour} })
-	e.revise(corev1.EnvVar{Name: "REVISION", Value: "2"})
-	e.until("the canary has traffic", func() (bool, string) {
-		ro := e.rollout()
-		return ro.Status.StepStarted != nil, ro.Status.Message
-	})
+	e.trial("2")
 	if got := floor(); got != 2 {
 		t.Errorf("while the canary serves, minReplicas is %d, want 2", got)
 	}
