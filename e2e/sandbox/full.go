@@ -118,6 +118,12 @@ func applyKinds(ctx context.Context, c *Cluster) error {
 	if err != nil {
 		return err
 	}
+	return c.applyDefinitions(ctx, files)
+}
+
+// applyDefinitions applies custom resource definitions and waits until they are
+// served.
+func (c *Cluster) applyDefinitions(ctx context.Context, files []string) error {
 	var manifests []string
 	for _, file := range files {
 		text, err := os.ReadFile(file)
