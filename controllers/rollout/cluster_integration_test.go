@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -59,11 +60,12 @@ var prepare = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, file := range []string{
-		"config/crd/serin.dev_rollouts.yaml", "config/crd/serin.dev_analysisruns.yaml", "config/crd/serin.dev_analysistemplates.yaml",
-		"config/admission/hold.yaml",
-	} {
-		if err := apply(ctx, c, filepath.Join(root, file)); err != nil {
+	files, err := filepath.Glob(filepath.Join(root, "config/crd/serin.dev_*.yaml"))
+	if err != nil {
+		return "", err
+	}
+	for _, file := range append(files, filepath.Join(root, "config/admission/hold.yaml")) {
+		if err := apply(ctx, c, file); err != nil {
 			return "", fmt.Errorf("apply %s: %w", file, err)
 		}
 	}
@@ -145,7 +147,11 @@ type env struct {
 	namespace string
 	image     string
 	sources   analysisrun.Sources
-	stop      func()
+	// stop ends the controller that runs, here or in processes of its own.
+	stop func()
+	// dir is for files of the processes, and logs are theirs.
+	dir  string
+	logs []string
 }
 
 func setup(t *testing.T) *env {
@@ -167,7 +173,8 @@ func setup(t *testing.T) *env {
 	if err := c.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	e := &env{t: t, config: config, client: c, namespace: namespace.Name, image: image, sources: unasked{}}
+	// Made before the tear-down is announced, the directory outlives the processes.
+	e := &env{t: t, config: config, client: c, namespace: namespace.Name, image: image, sources: unasked{}, dir: t.TempDir()}
 	t.Cleanup(func() { e.tearDown(namespace) })
 	return e
 }
@@ -204,6 +211,10 @@ func (e *env) dump(ctx context.Context) {
 		for _, ro := range list.Items {
 			e.t.Logf("Rollout %s: %+v", ro.Name, ro.Status)
 		}
+	}
+	for _, file := range e.logs {
+		text, err := os.ReadFile(file)
+		e.t.Logf("%s (%v) ends with:\n%s", file, err, text[max(0, len(text)-4000):])
 	}
 }
 
@@ -254,8 +265,9 @@ func (unasked) Metrics(context.Context, string, *v1alpha1.MetricSource) (analysi
 	return nil, errors.New("these tests have no source of metrics")
 }
 
-// deploy makes the workload with a Service, and waits until it runs.
-func (e *env) deploy(replicas int32) {
+// deploy makes the workload with a Service, changed as the test needs them, and
+// waits until it runs.
+func (e *env) deploy(replicas int32, change ...func(*appsv1.Deployment, *corev1.Service)) {
 	e.t.Helper()
 	labels := map[string]string{"app": "app"}
 	d := &appsv1.Deployment{
@@ -273,6 +285,9 @@ func (e *env) deploy(replicas int32) {
 	s := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: "app"},
 		Spec:       corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{{Port: 80}}},
+	}
+	for _, one := range change {
+		one(d, s)
 	}
 	for _, object := range []client.Object{d, s} {
 		if err := e.client.Create(e.t.Context(), object); err != nil {
@@ -338,6 +353,20 @@ func (e *env) pods(canary bool) []string {
 		}
 	}
 	return names
+}
+
+// page gets a page of a pod at :8080, through the API server.
+func (e *env) page(pod, path string) string {
+	e.t.Helper()
+	clientset, err := kubernetes.NewForConfig(e.config)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	text, err := clientset.CoreV1().Pods(e.namespace).ProxyGet("http", pod, "8080", path, nil).DoRaw(e.t.Context())
+	if err != nil {
+		e.t.Fatalf("get %s of pod %s: %v", path, pod, err)
+	}
+	return string(text)
 }
 
 // until waits for a condition and says what it saw last where it never comes.

@@ -24,7 +24,8 @@ import (
 	rolling "github.com/serin-gitops/serin/controllers/rollout"
 )
 
-// scraped is the sandbox's Prometheus, which scrapes the kubelet.
+// scraped is the sandbox's Prometheus, which scrapes the kubelet, and pods that ask
+// for it.
 type scraped struct{ observer observe.Observer }
 
 func (s scraped) Metrics(context.Context, string, *v1alpha1.MetricSource) (analysisrun.Metrics, error) {
@@ -39,17 +40,22 @@ func (s scraped) Past(ctx context.Context, check analysis.Check, of analysisrun.
 	return s.observer.Past(ctx, check, observe.Trial(of), from, to)
 }
 
+func sandboxPrometheus(t *testing.T) scraped {
+	t.Helper()
+	source, err := prometheus.New(prometheus.Options{URL: cmp.Or(os.Getenv("SERIN_PROMETHEUS_URL"), "http://127.0.0.1:19090")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scraped{observe.Observer{Source: source}}
+}
+
 // TestIntegrationResources gives a canary that eats memory and CPU to a check of
 // resources, over what the kubelet's cAdvisor says of the pods. cAdvisor knows
 // the labels of containers from containerd's usual socket only, which the
 // sandbox's is not, so here the series of whole pods are asked for.
 func TestIntegrationResources(t *testing.T) {
 	e := setup(t)
-	source, err := prometheus.New(prometheus.Options{URL: cmp.Or(os.Getenv("SERIN_PROMETHEUS_URL"), "http://127.0.0.1:19090")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.sources = scraped{observe.Observer{Source: source}}
+	e.sources = sandboxPrometheus(t)
 	e.deploy(2)
 	e.start()
 	e.adopt(func(spec *v1alpha1.RolloutSpec) {
