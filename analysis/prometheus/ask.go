@@ -20,25 +20,39 @@ import (
 const longestMessage = 1000
 
 // ask evaluates a query at an instant, once for all who ask at the same time
-// and for a short time after.
+// and for a short time after. A source that is away is asked by one question now
+// and then.
 func (c *Client) ask(ctx context.Context, query string, at time.Time) (model.Value, error) {
 	key := query + "@" + at.UTC().Format(time.RFC3339Nano)
-	asked := question{client: c, query: query, at: at.UnixNano()}
-	if value, ok := c.answers.get(asked); ok {
+	about := question{client: c, query: query, at: at.UnixNano()}
+	if value, ok := c.answers.get(about); ok {
 		return value, nil
+	}
+	admitted := c.breaker.admit(time.Now())
+	switch admitted {
+	case toWithhold:
+		c.withheld()
+		return nil, c.away()
+	case toProbe:
+		// The same question may hang since before the source was found away.
+		c.flights.Forget(key)
+		patient, cancel := context.WithTimeout(ctx, probeWait)
+		defer cancel()
+		ctx = patient
 	}
 	flight := c.flights.DoChan(key, func() (any, error) {
 		// Not the first asker's deadline: others wait for the same answer.
-		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
-		defer cancel()
-		value, err := c.query(shared, query, at)
+		value, err := c.query(context.WithoutCancel(ctx), query, at)
 		if err == nil && !empty(value) {
-			c.answers.put(asked, value)
+			c.answers.put(about, value)
 		}
 		return value, err
 	})
 	select {
 	case <-ctx.Done():
+		if admitted == toProbe {
+			return nil, c.away()
+		}
 		return nil, c.outage(ctx.Err())
 	case result := <-flight:
 		if result.Err != nil {
@@ -48,28 +62,66 @@ func (c *Client) ask(ctx context.Context, query string, at time.Time) (model.Val
 	}
 }
 
+// query asks the server. What it waits for the budget is its own fault, and takes
+// nothing from the time that the server has.
 func (c *Client) query(ctx context.Context, query string, at time.Time) (model.Value, error) {
 	began := time.Now()
-	if err := c.budget.Wait(ctx); err != nil {
+	if err := c.afford(ctx); err != nil {
 		c.asked(time.Since(began), false)
-		return nil, c.outage(fmt.Errorf("the budget of %g queries a second is spent; raise --prometheus-queries, or look less often: %w", float64(c.budget.Limit()), err))
+		return nil, err
 	}
 	waited := time.Since(began)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
 	ctx, giveBack := withShare(ctx, c.reading)
 	defer giveBack()
+	sent := time.Now()
 	value, warnings, _, err := c.api.Query(ctx, query, at)
 	c.asked(waited, err == nil)
+	if err == nil && value == nil {
+		err = errors.New("the answer holds no value")
+	}
 	if err != nil {
-		return nil, c.classify(err, query)
+		err = c.classify(err, query)
+	}
+	c.note(err, sent)
+	if err != nil {
+		return nil, err
 	}
 	if warnings = slices.DeleteFunc(warnings, isInfo); len(warnings) > 0 {
 		return nil, &analysis.Absence{Kind: analysis.Partial, Message: short(c.clean(strings.Join(warnings, "; ")))}
 	}
-	if value == nil {
-		return nil, c.outage(errors.New("the answer holds no value"))
-	}
 	return value, nil
 }
+
+// afford waits until the budget has room for a query.
+func (c *Client) afford(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if err := c.budget.Wait(ctx); err != nil {
+		return c.outage(fmt.Errorf("the budget of %g queries a second is spent; raise --prometheus-queries, or look less often: %w", float64(c.budget.Limit()), err))
+	}
+	return nil
+}
+
+// note tells the breaker how a question ended. A server that calls a query wrong,
+// or answers with less than all, has answered.
+func (c *Client) note(err error, sent time.Time) {
+	var absence *analysis.Absence
+	if errors.As(err, &absence) && absence.Kind == analysis.Outage {
+		c.breaker.fail(sent, time.Now(), strings.TrimPrefix(absence.Message, c.prefix()))
+		return
+	}
+	c.breaker.succeed(time.Now())
+}
+
+// away is the outage of a source that is not asked now.
+func (c *Client) away() error {
+	return &analysis.Absence{Kind: analysis.Outage, Message: c.clean(c.prefix() + c.breaker.describe(time.Now()))}
+}
+
+// prefix begins what is said of a source that does not answer.
+func (c *Client) prefix() string { return "prometheus " + c.where + ": " }
 
 // isInfo says that a warning is of the kind that Prometheus 2.54 and later, but
 // neither earlier ones nor Thanos, put into a list of their own: what is said of
@@ -131,7 +183,7 @@ func (c *Client) outage(err error) error {
 		// Not the answer's body: whatever page it is, it says no more.
 		err = fmt.Errorf("oauth2: no token: %s; check tokenURL, clientID and clientSecret", refused.Response.Status)
 	}
-	return &analysis.Absence{Kind: analysis.Outage, Message: c.clean(fmt.Sprintf("prometheus %s: %v", c.where, err))}
+	return &analysis.Absence{Kind: analysis.Outage, Message: c.clean(c.prefix() + err.Error())}
 }
 
 // clean removes secrets, whoever put them into a message, and what is more than a

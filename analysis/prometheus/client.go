@@ -23,7 +23,8 @@ import (
 )
 
 const (
-	// DefaultTimeout bounds one query with its retries.
+	// DefaultTimeout bounds one query with its retries, and what it waits for the
+	// budget before.
 	DefaultTimeout = 10 * time.Second
 	// DefaultQueriesPerSecond is the budget of one source: what 1,000 rollouts
 	// with two checks of it every 10 s need.
@@ -50,13 +51,17 @@ type Options struct {
 	Headers map[string]string
 	// ProxyURL of an HTTP proxy; empty means that of the environment.
 	ProxyURL string
-	// Timeout of one query with its retries; 0 means DefaultTimeout.
+	// Timeout of one query with its retries, and of its wait for the budget; 0 means
+	// DefaultTimeout.
 	Timeout time.Duration
 	// QueriesPerSecond is the budget; 0 means DefaultQueriesPerSecond.
 	QueriesPerSecond float64
 	// Asked, where set, is told of each query: how long it waited for the budget,
 	// and whether it was answered.
 	Asked func(waited time.Duration, answered bool) `json:"-"`
+	// Withheld, where set, is told of each query that was not asked since the source
+	// is away.
+	Withheld func() `json:"-"`
 }
 
 // OAuth2 is the client credentials grant (RFC 6749, 4.4).
@@ -77,6 +82,9 @@ type Client struct {
 	budget  *rate.Limiter
 	asked   func(waited time.Duration, answered bool)
 	flights singleflight.Group
+	// breaker is nil where a source that is away is asked all the same.
+	breaker  *breaker
+	withheld func()
 	// answers are those of late; reading is what all may read at once.
 	answers *cache
 	reading *semaphore.Weighted
@@ -109,9 +117,13 @@ func New(o Options) (*Client, error) {
 	if asked == nil {
 		asked = func(time.Duration, bool) {}
 	}
+	withheld := o.Withheld
+	if withheld == nil {
+		withheld = func() {}
+	}
 	return &Client{
-		asked: asked,
-		api:   promv1.NewAPI(c), where: plain(u), secrets: known, timeout: o.timeout(),
+		asked: asked, withheld: withheld,
+		api: promv1.NewAPI(c), where: plain(u), secrets: known, timeout: o.timeout(),
 		release: httpClient.CloseIdleConnections,
 		budget:  rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond))),
 		answers: newCache(), reading: semaphore.NewWeighted(maxReading),

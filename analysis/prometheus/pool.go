@@ -12,7 +12,9 @@ import (
 
 // Pool shares one Client, and so one budget, among all who use a source with the
 // same options, and one amount of memory among all clients: for what they
-// remember, and for what they read at once. The zero Pool is ready to use.
+// remember, and for what they read at once. A client of a pool soon stops asking a
+// source that does not answer, and tries now and then whether it is back; it says
+// so in the outages that it answers with. The zero Pool is ready to use.
 type Pool struct {
 	mu      sync.Mutex
 	clients map[[sha256.Size]byte]*pooled
@@ -57,12 +59,26 @@ func (p *Pool) Get(o Options) (*Client, error) {
 		p.clients = map[[sha256.Size]byte]*pooled{}
 		p.answers, p.reading = c.answers, c.reading
 	}
-	c.answers, c.reading = p.answers, p.reading
+	c.answers, c.reading, c.breaker = p.answers, p.reading, &breaker{}
 	if len(p.clients) >= maxClients {
 		p.evict()
 	}
 	p.clients[key] = &pooled{client: c, used: now}
 	return c, nil
+}
+
+// Away tells of the address of each source that was asked lately, without what may
+// be secret, whether it is away for one of those who use it.
+func (p *Pool) Away() map[string]bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expire(time.Now())
+	sources := make(map[string]bool, len(p.clients))
+	for _, one := range p.clients { // in any order: it ends in a map
+		where := one.client.clean(one.client.where)
+		sources[where] = sources[where] || one.client.breaker.away()
+	}
+	return sources
 }
 
 // expire lets go of the clients that nobody asks for.

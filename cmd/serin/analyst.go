@@ -6,6 +6,7 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/serin-gitops/serin/analysis"
 	"github.com/serin-gitops/serin/analysis/observe"
@@ -23,9 +24,13 @@ func (f *controllerFlags) analyst(mgr ctrl.Manager, secrets access.Secrets) (*an
 	if err != nil {
 		return nil, err
 	}
+	opened := &sources{secrets: secrets, fallback: f.prometheus, perSecond: f.prometheusQueries}
+	if err := metrics.Registry.Register(sourceStates{&opened.pool}); err != nil {
+		return nil, err
+	}
 	return &analysisrun.Analyst{
 		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Prober: pods{prober},
-		Sources: &sources{secrets: secrets, fallback: f.prometheus, perSecond: f.prometheusQueries},
+		Sources: opened,
 		Inspect: inspector(prober),
 		Gate:    newGates(secrets),
 	}, nil
@@ -66,7 +71,7 @@ func (s *sources) Metrics(ctx context.Context, namespace string, source *v1alpha
 		return nil, err
 	}
 	options := optionsOf(enter)
-	options.QueriesPerSecond, options.Asked = s.perSecond, countMetricQuery
+	options.QueriesPerSecond, options.Asked, options.Withheld = s.perSecond, countMetricQuery, countWithheldQuery
 	client, err := s.pool.Get(options)
 	if err != nil {
 		return nil, fmt.Errorf("analysis.source: %w", err)
