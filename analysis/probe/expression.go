@@ -80,7 +80,8 @@ func (e *expressions) compile(expression string, want *cel.Type) (cel.Program, e
 	return p, nil
 }
 
-// evaluate runs a program on an answer and converts what it yields.
+// evaluate runs a program on an answer and converts what it yields. The error is
+// errNoRoom where the time for it is over, which is no fault of the answer.
 func evaluate[T any](ctx context.Context, p cel.Program, r response) (T, error) {
 	var zero T
 	input := map[string]any{"status": r.status, "headers": r.headers, "body": string(r.body)}
@@ -90,6 +91,9 @@ func evaluate[T any](ctx context.Context, p cel.Program, r response) (T, error) 
 		input["json"] = parsed
 	}
 	out, _, err := p.ContextEval(ctx, input)
+	if err != nil && ctx.Err() != nil {
+		return zero, errNoRoom
+	}
 	if err != nil {
 		return zero, failure(err, jsonErr != nil)
 	}
@@ -109,8 +113,6 @@ func failure(err error, noJSON bool) error {
 		return errors.New("the body is not JSON")
 	case strings.Contains(text, "cost limit"):
 		return fmt.Errorf("it takes more than %d units of cost, the limit", costLimit)
-	case strings.Contains(text, "interrupted"):
-		return errors.New("it took longer than the look may")
 	case strings.Contains(text, "no such key"):
 		return errors.New("no such key: guard it with has()")
 	case strings.Contains(text, "no such overload"):

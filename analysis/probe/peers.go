@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -38,28 +39,40 @@ type node struct {
 	err error
 }
 
+// wish is what one pod is asked for.
+type wish struct {
+	pod        Pod
+	list, self bool
+}
+
 // peers asks the canary's pods for their peers, and stable's and the required
-// pods as far as the check compares with them.
-func (p *Prober) peers(ctx, patient context.Context, check analysis.Peers, pods Pods) ([]analysis.ProbeResult, error) {
+// pods as far as the check compares with them, all side by side.
+func (p *Prober) peers(ctx context.Context, turn turn, check analysis.Peers, pods Pods) ([]analysis.ProbeResult, error) {
 	programs, err := p.peerPrograms(check)
 	if err != nil {
 		return nil, err
 	}
-	canary := each(patient, pods.Canary, func(pod Pod) node {
-		return p.node(ctx, check, programs, pod, true, check.SeenFromOtherSide)
-	})
-	var others neighbourhood
-	if check.MinShareOfStable > 0 {
-		others.stable = answered(each(patient, pods.Stable, func(pod Pod) node { return p.node(ctx, check, programs, pod, true, false) }))
+	var wishes []wish
+	for _, pod := range pods.Canary {
+		wishes = append(wishes, wish{pod: pod, list: true, self: check.SeenFromOtherSide})
 	}
 	if check.MustInclude != "" || check.SeenFromOtherSide {
-		others.required = answered(each(patient, pods.Required, func(pod Pod) node {
-			return p.node(ctx, check, programs, pod, check.SeenFromOtherSide, true)
-		}))
-		if len(others.required) == 0 {
-			// Their absence is not the canary's fault.
-			return nil, &analysis.Absence{Kind: analysis.NoData, Message: fmt.Sprintf("none of the %d required pods says who it is", len(pods.Required))}
+		for _, pod := range pods.Required {
+			wishes = append(wishes, wish{pod: pod, list: check.SeenFromOtherSide, self: true})
 		}
+	}
+	required := len(wishes)
+	if check.MinShareOfStable > 0 {
+		for _, pod := range pods.Stable {
+			wishes = append(wishes, wish{pod: pod, list: true})
+		}
+	}
+	nodes := each(turn, wishes, func(w wish) node { return p.node(ctx, turn, check, programs, w) })
+	canary := nodes[:len(pods.Canary):len(pods.Canary)]
+	others := neighbourhood{required: answered(nodes[len(pods.Canary):required:required]), stable: answered(nodes[required:])}
+	if (check.MustInclude != "" || check.SeenFromOtherSide) && len(others.required) == 0 {
+		// Their absence is not the canary's fault.
+		return nil, &analysis.Absence{Kind: analysis.NoData, Message: fmt.Sprintf("none of the %d required pods says who it is", len(pods.Required))}
 	}
 	results := make([]analysis.ProbeResult, 0, len(canary))
 	for _, n := range slices.DeleteFunc(canary, notAsked) {
@@ -68,44 +81,47 @@ func (p *Prober) peers(ctx, patient context.Context, check analysis.Peers, pods 
 	return results, nil
 }
 
-// node asks one pod for its peers, its identity or both.
-func (p *Prober) node(ctx context.Context, check analysis.Peers, programs peerPrograms, pod Pod, list, self bool) node {
-	n := node{pod: pod}
+// node asks one pod for its peers, its identity or both. Where there is no room for
+// an answer, or no time is left to ask for both, the pod was not asked.
+func (p *Prober) node(ctx context.Context, turn turn, check analysis.Peers, programs peerPrograms, w wish) node {
+	n := node{pod: w.pod}
 	at := endpoint{method: check.Method, scheme: check.Scheme, port: check.Port, path: check.Path, timeout: check.Timeout}
-	if list {
-		r, err := p.askOK(ctx, at, pod)
-		if err != nil {
-			n.err = err
-			return n
-		}
-		if n.peers, n.err = evaluate[[]string](ctx, programs.list, r); n.err != nil {
-			n.err = fmt.Errorf("the list of peers at %s cannot be read: %w", at.describe(), n.err)
-			return n
-		}
-		slices.Sort(n.peers)
-		n.peers = slices.Compact(n.peers)
+	if w.list {
+		n.err = p.askOK(ctx, turn, at, w.pod, func(r response) (err error) {
+			if n.peers, err = evaluate[[]string](turn.limited, programs.list, r); err != nil {
+				return fmt.Errorf("the list of peers at %s cannot be read: %w", at.describe(), err)
+			}
+			slices.Sort(n.peers)
+			n.peers = slices.Compact(n.peers)
+			return nil
+		})
 	}
-	if self && check.Self != nil {
+	if w.self && check.Self != nil && n.err == nil {
+		if turn.patient.Err() != nil {
+			return node{}
+		}
 		at.path, at.method = check.Self.Path, check.Self.Method
-		r, err := p.askOK(ctx, at, pod)
-		if err != nil {
-			n.err = err
-			return n
-		}
-		if n.self, n.err = evaluate[string](ctx, programs.self, r); n.err != nil {
-			n.err = fmt.Errorf("the identity at %s cannot be read: %w", at.describe(), n.err)
-		}
+		n.err = p.askOK(ctx, turn, at, w.pod, func(r response) (err error) {
+			if n.self, err = evaluate[string](turn.limited, programs.self, r); err != nil {
+				return fmt.Errorf("the identity at %s cannot be read: %w", at.describe(), err)
+			}
+			return nil
+		})
+	}
+	if errors.Is(n.err, errNoRoom) {
+		return node{}
 	}
 	return n
 }
 
 // askOK wants status 200.
-func (p *Prober) askOK(ctx context.Context, at endpoint, pod Pod) (response, error) {
-	r, err := p.ask(ctx, at, pod)
-	if err == nil && r.status != http.StatusOK {
-		err = fmt.Errorf("%s: status %d, want 200", at.describe(), r.status)
-	}
-	return r, err
+func (p *Prober) askOK(ctx context.Context, turn turn, at endpoint, pod Pod, use func(response) error) error {
+	return p.ask(ctx, turn, at, pod, func(r response) error {
+		if r.status != http.StatusOK {
+			return fmt.Errorf("%s: status %d, want 200", at.describe(), r.status)
+		}
+		return use(r)
+	})
 }
 
 // neighbourhood is what the canary's pods are compared with.

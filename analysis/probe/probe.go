@@ -28,14 +28,18 @@ const (
 	// MaxTimeout is the most that a check may set: what a look waits for keeps
 	// other Rollouts waiting.
 	MaxTimeout = analysis.MaxProbeTimeout
-	// patience is how long a look goes on to ask further pods. Those that it did
-	// not come to are not in the observation.
+	// patience is how long a look goes on to ask further pods, for all its checks
+	// together. Those that it did not come to are not in the observations.
 	patience = 15 * time.Second
+	// limit is when what is still evaluated is given up: after the last request that
+	// began in time has run into its timeout.
+	limit = patience + MaxTimeout + 5*time.Second
 	// maxBody bounds what is read of one answer.
 	maxBody = 1 << 20
 	// maxHeader bounds what is read of an answer's headers, in bytes.
 	maxHeader = 64 << 10
-	// parallel bounds the requests of one look that run at once.
+	// parallel bounds the requests of one look that run at once, shared out evenly
+	// among its checks, each of which has one at least.
 	parallel = 32
 )
 
@@ -55,10 +59,17 @@ type Pods struct {
 	Services []Pod
 }
 
+// Asked is one check of a look, and the pods that it concerns.
+type Asked struct {
+	Check analysis.Check
+	Pods  Pods
+}
+
 // Prober asks pods. It is safe for use by many at once.
 type Prober struct {
 	client      *retryablehttp.Client
 	expressions *expressions
+	room        *room
 }
 
 // New makes a Prober.
@@ -83,7 +94,7 @@ func New() (*Prober, error) {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &Prober{client: client, expressions: programs}, nil
+	return &Prober{client: client, expressions: programs, room: newRoom()}, nil
 }
 
 // Check says whether a check's expressions compile; a wrong one is an
@@ -103,27 +114,65 @@ func (p *Prober) Check(check analysis.Check) error {
 // Look asks all pods that an http or peers check concerns and gives the
 // observation at now. Its messages hold no part of an answer's body.
 func (p *Prober) Look(ctx context.Context, check analysis.Check, pods Pods, now time.Time) analysis.Observation {
-	o := analysis.Observation{Check: check.Name, Window: analysis.Window{Start: now, End: now}}
+	return p.Looks(ctx, []Asked{{Check: check, Pods: pods}}, now)[0]
+}
+
+// Looks does the same for all checks of a look side by side, so that pods which
+// hang for one check keep no other one waiting. The observations are in the order
+// of the checks.
+func (p *Prober) Looks(ctx context.Context, asked []Asked, now time.Time) []analysis.Observation {
 	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	limited, end := context.WithTimeout(ctx, limit)
+	defer end()
+	turn := turn{patient: patient, limited: limited, parallel: max(1, parallel/max(1, len(asked)))}
+	observations := make([]analysis.Observation, len(asked))
+	var group errgroup.Group
+	for i, one := range asked {
+		group.Go(func() error {
+			observations[i] = p.look(ctx, turn, one, now)
+			return nil
+		})
+	}
+	_ = group.Wait() // none of the functions returns an error
+	return observations
+}
+
+// turn is what one check has of a look.
+type turn struct {
+	// patient ends when no further pod is asked.
+	patient context.Context
+	// limited ends when no answer is evaluated any more.
+	limited context.Context
+	// parallel bounds the requests that run at once.
+	parallel int
+}
+
+func (p *Prober) look(ctx context.Context, turn turn, asked Asked, now time.Time) analysis.Observation {
+	check, pods := asked.Check, asked.Pods
+	o := analysis.Observation{Check: check.Name, Window: analysis.Window{Start: now, End: now}}
 	var err error
 	switch {
 	case len(pods.Canary) == 0:
 		err = &analysis.Absence{Kind: analysis.NoData, Message: "there is no canary pod to ask"}
 	case check.HTTP != nil:
-		o.Probes, err = p.http(ctx, patient, *check.HTTP, append(slices.Clone(pods.Canary), pods.Services...))
+		o.Probes, err = p.http(ctx, turn, *check.HTTP, append(slices.Clone(pods.Canary), pods.Services...))
 		for i := len(pods.Canary); i < len(o.Probes); i++ {
 			o.Probes[i].Service = true
 		}
 		o.Probes = slices.DeleteFunc(o.Probes, func(r analysis.ProbeResult) bool { return r.Pod == "" })
 	case check.Peers != nil:
-		o.Probes, err = p.peers(ctx, patient, *check.Peers, pods)
+		o.Probes, err = p.peers(ctx, turn, *check.Peers, pods)
 	default:
 		err = &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("kind %s is not asked of pods", check.Kind)}
 	}
-	if err == nil && ctx.Err() != nil {
+	switch {
+	case err != nil:
+	case ctx.Err() != nil:
 		// Cut short by the caller, not by the pods.
 		err = &analysis.Absence{Kind: analysis.NoData, Message: "the look was interrupted"}
+	case len(o.Probes) == 0:
+		err = &analysis.Absence{Kind: analysis.NoData, Message: "no answer of a canary pod could be read: too many large ones came at once, or the look took too long"}
 	}
 	if err != nil {
 		o.Probes = nil
@@ -134,42 +183,51 @@ func (p *Prober) Look(ctx context.Context, check analysis.Check, pods Pods, now 
 	return o
 }
 
-// http asks pods until patient is done; those left have an empty result.
-func (p *Prober) http(ctx, patient context.Context, check analysis.HTTP, pods []Pod) ([]analysis.ProbeResult, error) {
+// http asks pods until the turn is over; those left have an empty result.
+func (p *Prober) http(ctx context.Context, turn turn, check analysis.HTTP, pods []Pod) ([]analysis.ProbeResult, error) {
 	program, err := p.expressions.compile(expressionOf(check), cel.BoolType)
 	if err != nil {
 		return nil, err
 	}
 	at := endpoint{scheme: check.Scheme, port: check.Port, path: check.Path, host: check.Host, timeout: check.Timeout}
-	return each(patient, pods, func(pod Pod) analysis.ProbeResult {
-		r, err := p.ask(ctx, at, pod)
-		if err != nil {
-			return analysis.ProbeResult{Pod: pod.Name, Message: err.Error()}
-		}
-		result := analysis.ProbeResult{Pod: pod.Name, Number: float64(r.status)}
-		result.Pass, err = evaluate[bool](ctx, program, r)
+	return each(turn, pods, func(pod Pod) analysis.ProbeResult {
+		result := analysis.ProbeResult{Pod: pod.Name}
+		err := p.ask(ctx, turn, at, pod, func(r response) error {
+			result.Number = float64(r.status)
+			var err error
+			result.Pass, err = evaluate[bool](turn.limited, program, r)
+			switch {
+			case errors.Is(err, errNoRoom):
+				return err
+			case err != nil:
+				result.Pass = false
+				result.Message = fmt.Sprintf("GET %s: status %d, and the expression cannot be evaluated: %v", at.describe(), r.status, err)
+			case !result.Pass:
+				result.Message = fmt.Sprintf("GET %s: status %d does not fulfil %s", at.describe(), r.status, expressionOf(check))
+			default:
+				result.Message = fmt.Sprintf("GET %s: status %d", at.describe(), r.status)
+			}
+			return nil
+		})
 		switch {
+		case errors.Is(err, errNoRoom):
+			return analysis.ProbeResult{}
 		case err != nil:
-			result.Pass = false
-			result.Message = fmt.Sprintf("GET %s: status %d, and the expression cannot be evaluated: %v", at.describe(), r.status, err)
-		case !result.Pass:
-			result.Message = fmt.Sprintf("GET %s: status %d does not fulfil %s", at.describe(), r.status, expressionOf(check))
-		default:
-			result.Message = fmt.Sprintf("GET %s: status %d", at.describe(), r.status)
+			result.Message = err.Error()
 		}
 		return result
 	}), nil
 }
 
-// each asks pods, some at once, until patient is done, and keeps their order.
+// each asks pods, some at once, until the turn is over, and keeps their order.
 // The answer of a pod that was not asked is the zero value.
-func each[T any](patient context.Context, pods []Pod, ask func(Pod) T) []T {
+func each[P, T any](turn turn, pods []P, ask func(P) T) []T {
 	answers := make([]T, len(pods))
 	var group errgroup.Group
-	group.SetLimit(parallel)
+	group.SetLimit(turn.parallel)
 	for i, pod := range pods {
 		group.Go(func() error {
-			if patient.Err() == nil {
+			if turn.patient.Err() == nil {
 				answers[i] = ask(pod)
 			}
 			return nil
@@ -210,9 +268,10 @@ func (e endpoint) url(ip string) (string, error) {
 	return u.String(), nil
 }
 
-// ask makes one request. The error tells a person what happened, without the
-// answer's body.
-func (p *Prober) ask(ctx context.Context, e endpoint, pod Pod) (response, error) {
+// ask makes one request and has use read the answer, while there is room for it.
+// The error tells a person what happened, without the answer's body; it is
+// errNoRoom where that is no fault of the pod.
+func (p *Prober) ask(ctx context.Context, turn turn, e endpoint, pod Pod, use func(response) error) error {
 	timeout := e.timeout
 	if timeout <= 0 {
 		timeout = DefaultTimeout
@@ -221,11 +280,11 @@ func (p *Prober) ask(ctx context.Context, e endpoint, pod Pod) (response, error)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if pod.IP == "" {
-		return response{}, errors.New("the pod has no address yet")
+		return errors.New("the pod has no address yet")
 	}
 	target, err := e.url(pod.IP)
 	if err != nil {
-		return response{}, err
+		return err
 	}
 	method := e.method
 	if method == "" {
@@ -233,27 +292,34 @@ func (p *Prober) ask(ctx context.Context, e endpoint, pod Pod) (response, error)
 	}
 	request, err := retryablehttp.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {
-		return response{}, fmt.Errorf("%s %s: %w", method, e.describe(), err)
+		return fmt.Errorf("%s %s: %w", method, e.describe(), err)
 	}
 	request.Host = e.host
 	request.Header.Set("User-Agent", "serin")
 	answer, err := p.client.Do(request)
 	if err != nil {
-		return response{}, fmt.Errorf("%s %s: %w", method, e.describe(), cause(err, timeout))
+		return fmt.Errorf("%s %s: %w", method, e.describe(), cause(err, timeout))
 	}
 	defer func() { _ = answer.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
+	body := &bounded{from: io.LimitReader(answer.Body, maxBody+1), room: p.room.texts}
+	defer body.giveBack()
+	text, err := io.ReadAll(body)
 	if err != nil {
-		return response{}, fmt.Errorf("%s %s: reading the answer: %w", method, e.describe(), cause(err, timeout))
+		return fmt.Errorf("%s %s: reading the answer: %w", method, e.describe(), cause(err, timeout))
 	}
-	if len(body) > maxBody {
-		return response{}, fmt.Errorf("%s %s: the answer is larger than 1 MiB", method, e.describe())
+	if len(text) > maxBody {
+		return fmt.Errorf("%s %s: the answer is larger than 1 MiB", method, e.describe())
 	}
 	headers := make(map[string]string, len(answer.Header))
 	for name, values := range answer.Header {
 		headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
-	return response{status: answer.StatusCode, headers: headers, body: body}, nil
+	giveBack, err := p.room.enter(turn.patient, text)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
+	return use(response{status: answer.StatusCode, headers: headers, body: text})
 }
 
 // cause is the innermost reason that says something to a person.

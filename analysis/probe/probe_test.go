@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -208,6 +209,65 @@ func TestPeers(t *testing.T) {
 				t.Errorf("want %q; got %q; (-want +got):\n%s", tc.want, want.Message, diff)
 			}
 		})
+	}
+}
+
+// TestPeersAreAskedTogether states that the canary's, stable's and the required pods
+// are asked at the same time: here none of them answers before all were asked.
+func TestPeersAreAskedTogether(t *testing.T) {
+	var asked atomic.Int32
+	all := make(chan struct{})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 3 {
+			close(all)
+		}
+		select {
+		case <-all:
+			_, _ = w.Write([]byte(`["a","b"]`))
+		case <-r.Context().Done():
+		}
+	})
+	port, pods := serve(t, handler, handler, handler)
+	check := analysis.Check{Name: "p", Kind: analysis.KindPeers, Peers: &analysis.Peers{Port: port, Path: "/", List: "json", Min: 1, MinShareOfStable: 0.5,
+		Self: &analysis.Identity{Path: "/", Expression: "json[0]"}, MustInclude: analysis.IncludeAny}}
+	o := newProber(t).Look(t.Context(), check, probe.Pods{Canary: pods[:1], Required: pods[1:2], Stable: pods[2:]}, time.Now())
+	if o.Absence != nil || len(o.Probes) != 1 || !o.Probes[0].Pass {
+		t.Errorf("got %+v", o)
+	}
+}
+
+// TestLooksKeepOrder states that observations are in the order of the checks, and
+// that of the pods, whichever answers first.
+func TestLooksKeepOrder(t *testing.T) {
+	slow := make(chan struct{})
+	var quick atomic.Int32
+	port, pods := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/first" {
+			select {
+			case <-slow:
+			case <-r.Context().Done():
+			}
+			return
+		}
+		w.WriteHeader(http.StatusTeapot)
+		if quick.Add(1) == 2 {
+			close(slow)
+		}
+	}))
+	pods = append(pods, probe.Pod{Name: "new"})
+	var asked []probe.Asked
+	for _, name := range []string{"first", "second", "third"} {
+		asked = append(asked, probe.Asked{Check: analysis.Check{Name: name, Kind: analysis.KindHTTP, HTTP: &analysis.HTTP{Port: port, Path: "/" + name}}, Pods: probe.Pods{Canary: pods}})
+	}
+	var got []string
+	for _, o := range newProber(t).Looks(t.Context(), asked, time.Now()) {
+		for _, r := range o.Probes {
+			got = append(got, fmt.Sprintf("%s %s %g", o.Check, r.Pod, r.Number))
+		}
+	}
+	want := []string{"first pod-0 200", "first new 0", "second pod-0 418", "second new 0", "third pod-0 418", "third new 0"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

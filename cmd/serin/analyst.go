@@ -39,9 +39,15 @@ func (f *controllerFlags) analyst(mgr ctrl.Manager, secrets access.Secrets) (*an
 // pods asks pods by HTTP.
 type pods struct{ prober *probe.Prober }
 
-// Look implements analysisrun.Prober.
-func (p pods) Look(ctx context.Context, check analysis.Check, of analysisrun.Pods, now time.Time) analysis.Observation {
-	return p.prober.Look(ctx, check, probe.Pods{Canary: probed(of.Canary), Stable: probed(of.Stable), Required: probed(of.Required), Services: probed(of.Services)}, now)
+// Looks implements analysisrun.Prober.
+func (p pods) Looks(ctx context.Context, asked []analysisrun.Asked, now time.Time) []analysis.Observation {
+	all := make([]probe.Asked, len(asked))
+	for i, one := range asked {
+		of := one.Pods
+		all[i] = probe.Asked{Check: one.Check, Pods: probe.Pods{
+			Canary: probed(of.Canary), Stable: probed(of.Stable), Required: probed(of.Required), Services: probed(of.Services)}}
+	}
+	return p.prober.Looks(ctx, all, now)
 }
 
 func probed(pods []analysisrun.Pod) []probe.Pod {

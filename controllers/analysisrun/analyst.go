@@ -38,11 +38,18 @@ type Pods struct {
 	Canary, Stable, Required, Services []Pod
 }
 
+// Asked is an http or peers check of a look, and the pods that it concerns.
+type Asked struct {
+	Check analysis.Check
+	Pods  Pods
+}
+
 // Prober asks pods by HTTP.
 type Prober interface {
-	// Look gives the observation of an http or peers check at now. It fails
-	// with an Absence within the observation.
-	Look(ctx context.Context, check analysis.Check, pods Pods, now time.Time) analysis.Observation
+	// Looks gives the observations of http and peers checks at now, one each and in
+	// their order. It asks for all side by side, and takes no longer for many than
+	// for one that hangs. It fails with an Absence within an observation.
+	Looks(ctx context.Context, asked []Asked, now time.Time) []analysis.Observation
 }
 
 // Series says which time series belong to the two arms of a trial.
@@ -97,7 +104,7 @@ var _ rollout.Analyst = (*Analyst)(nil)
 // lookLimit bounds what a look asks of all sources together, so that one that
 // hangs does not keep a crash from being seen. Probes are not bound by it: a pod
 // that hangs has to run into the check's own timeout, and what is found has to
-// be written also where the sources used up their time.
+// be written also where the sources used up their time. The Prober bounds them.
 const lookLimit = 4 * time.Second
 
 // Look implements rollout.Analyst.
@@ -206,11 +213,9 @@ func (a *Analyst) collect(ctx context.Context, r *record, state analysis.State, 
 			observations = append(observations, a.measure(limited, check, state, trial)...)
 		}
 	}
+	observations = append(observations, a.probe(ctx, r, state, trial)...)
 	for _, check := range r.spec.Checks[1:] {
-		switch {
-		case probed(check):
-			observations = append(observations, a.probe(ctx, r, check, state, trial)...)
-		case check.Kind == analysis.KindWebhook:
+		if check.Kind == analysis.KindWebhook {
 			observations = append(observations, a.gate(ctx, r, check, state, trial)...)
 		}
 	}
@@ -222,12 +227,34 @@ func probed(check analysis.Check) bool {
 	return check.Kind == analysis.KindHTTP || check.Kind == analysis.KindPeers
 }
 
-// probe asks the pods where the check's interval is over, or where a pod is up
-// that has not been asked yet.
-func (a *Analyst) probe(ctx context.Context, r *record, check analysis.Check, state analysis.State, trial rollout.Trial) []analysis.Observation {
+// probe asks the pods for all checks that are due.
+func (a *Analyst) probe(ctx context.Context, r *record, state analysis.State, trial rollout.Trial) []analysis.Observation {
+	var due []Asked
+	var observations []analysis.Observation
+	for _, check := range r.spec.Checks[1:] {
+		if !probed(check) {
+			continue
+		}
+		pods, ok, err := a.podsOf(ctx, r, check, state, trial)
+		switch {
+		case err != nil:
+			observations = append(observations, absent(check, trial.Now, err))
+		case ok:
+			due = append(due, Asked{Check: check, Pods: pods})
+		}
+	}
+	if len(due) == 0 {
+		return observations
+	}
+	return append(observations, a.Prober.Looks(ctx, due, trial.Now)...)
+}
+
+// podsOf gives the pods to ask where the check's interval is over, or where a pod
+// is up that has not been asked yet; false where it is not due.
+func (a *Analyst) podsOf(ctx context.Context, r *record, check analysis.Check, state analysis.State, trial rollout.Trial) (Pods, bool, error) {
 	pods := Pods{Canary: up(trial.Canary), Stable: up(trial.Stable)}
 	if len(pods.Canary) == 0 {
-		return nil
+		return Pods{}, false, nil
 	}
 	asked := names(pods.Canary)
 	service := serviceOf(check, trial)
@@ -235,17 +262,17 @@ func (a *Analyst) probe(ctx context.Context, r *record, check analysis.Check, st
 		asked += " and " + service
 	}
 	if trial.Now.Sub(through(state, check.Name)) < check.Interval && r.asked[check.Name] == asked {
-		return nil
+		return Pods{}, false, nil
 	}
 	var err error
 	if pods.Required, err = a.required(ctx, r, check.Name, trial.Rollout.Namespace); err == nil {
 		pods.Services, err = a.services(ctx, check, trial.Rollout.Namespace, service)
 	}
 	if err != nil {
-		return []analysis.Observation{absent(check, trial.Now, err)}
+		return Pods{}, false, err
 	}
 	r.asked[check.Name] = asked
-	return []analysis.Observation{a.Prober.Look(ctx, check, pods, trial.Now)}
+	return pods, true, nil
 }
 
 // required are the pods that a peers check wants among the canary's peers.

@@ -3,10 +3,12 @@ package analysisrun
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,16 +50,18 @@ func (hanging) Past(ctx context.Context, _ analysis.Check, _ Series, _, _ time.T
 // pods asks real pods.
 type pods struct{ *probe.Prober }
 
-func (p pods) Look(ctx context.Context, check analysis.Check, asked Pods, now time.Time) analysis.Observation {
-	var canary []probe.Pod
-	for _, pod := range asked.Canary {
-		canary = append(canary, probe.Pod(pod))
+func (p pods) Looks(ctx context.Context, asked []Asked, now time.Time) []analysis.Observation {
+	all := make([]probe.Asked, len(asked))
+	for i, one := range asked {
+		all[i].Check = one.Check
+		for _, pod := range one.Pods.Canary {
+			all[i].Pods.Canary = append(all[i].Pods.Canary, probe.Pod(pod))
+		}
+		for _, pod := range one.Pods.Services {
+			all[i].Pods.Services = append(all[i].Pods.Services, probe.Pod(pod))
+		}
 	}
-	var services []probe.Pod
-	for _, pod := range asked.Services {
-		services = append(services, probe.Pod(pod))
-	}
-	return p.Prober.Look(ctx, check, probe.Pods{Canary: canary, Services: services}, now)
+	return p.Prober.Looks(ctx, all, now)
 }
 
 // newTrial gives an analyst and the trial of a canary with one pod at an address.
@@ -138,6 +142,47 @@ func TestPodThatHangs(t *testing.T) {
 	}
 	if verdict.Outcome != analysis.Fail || !strings.Contains(verdict.Message, "no answer within") {
 		t.Errorf("%s: %s", verdict.Outcome, verdict.Message)
+	}
+}
+
+// TestProbesSideBySide states that checks ask a pod at the same time: here it
+// answers none before all have asked.
+func TestProbesSideBySide(t *testing.T) {
+	t.Parallel()
+	const many = 8
+	var arrived atomic.Int32
+	all := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if arrived.Add(1) == many {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-r.Context().Done():
+		}
+		if r.URL.Path == "/2" {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	}))
+	t.Cleanup(server.Close)
+	at := netip.MustParseAddrPort(server.Listener.Addr().String())
+	var checks []v1alpha1.Check
+	for i := range many {
+		checks = append(checks, v1alpha1.Check{Name: fmt.Sprint("health-", i), HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: int32(at.Port()), Path: fmt.Sprint("/", i)}}})
+	}
+	analyst, trial := newTrial(t, at.Addr().String(), checks...)
+	verdict, err := analyst.Look(t.Context(), trial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, check := range verdict.Checks[1:] {
+		want := "status 200"
+		if i == 2 {
+			want = "status 418"
+		}
+		if !strings.Contains(check.Message, want) || !strings.Contains(check.Message, fmt.Sprint("/", i)) {
+			t.Errorf("check %d, %s: %q, want %s", i, check.Name, check.Message, want)
+		}
 	}
 }
 

@@ -254,11 +254,15 @@ func (e *env) start() {
 // unasked stands for what these tests do not ask: pods by HTTP and metrics.
 type unasked struct{}
 
-func (unasked) Look(_ context.Context, check analysis.Check, _ analysisrun.Pods, now time.Time) analysis.Observation {
-	return analysis.Observation{
-		Check: check.Name, Window: analysis.Window{Start: now, End: now},
-		Absence: &analysis.Absence{Kind: analysis.Outage, Message: "these tests have no prober"},
+func (unasked) Looks(_ context.Context, asked []analysisrun.Asked, now time.Time) []analysis.Observation {
+	observations := make([]analysis.Observation, len(asked))
+	for i, one := range asked {
+		observations[i] = analysis.Observation{
+			Check: one.Check.Name, Window: analysis.Window{Start: now, End: now},
+			Absence: &analysis.Absence{Kind: analysis.Outage, Message: "these tests have no prober"},
+		}
 	}
+	return observations
 }
 
 func (unasked) Metrics(context.Context, string, *v1alpha1.MetricSource) (analysisrun.Metrics, error) {

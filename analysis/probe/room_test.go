@@ -1,0 +1,162 @@
+package probe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/cel-go/cel"
+
+	"github.com/serin-gitops/serin/analysis"
+)
+
+// answering is a pod that answers so, and a check of it.
+func answering(t *testing.T, text, expression string) (analysis.Check, Pod) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(text)) // the client may hang up
+	}))
+	t.Cleanup(server.Close)
+	at := netip.MustParseAddrPort(server.Listener.Addr().String())
+	return analysis.Check{Name: "h", Kind: analysis.KindHTTP, HTTP: &analysis.HTTP{Port: int32(at.Port()), Path: "/", Expression: expression}}, Pod{Name: "a", IP: at.Addr().String()}
+}
+
+func prober(t *testing.T) *Prober {
+	t.Helper()
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// list is JSON of about so many bytes that repeats an element.
+func list(element string, length int) string {
+	return "[" + strings.Repeat(element+",", length/(len(element)+1)) + element + "]"
+}
+
+// TestNoRoom states that a large answer without room for it is no failed sample and
+// no passed one, that small ones have room all the same, and that room is given back.
+func TestNoRoom(t *testing.T) {
+	p := prober(t)
+	large, pod := answering(t, list("1", 500<<10), "size(json) > 1000")
+	small, other := answering(t, "[1]", "size(json) == 1")
+	look := func(check analysis.Check, pod Pod) analysis.Observation {
+		return p.Look(t.Context(), check, Pods{Canary: []Pod{pod}}, time.Now())
+	}
+	if !p.room.texts.TryAcquire(maxTexts) {
+		t.Fatal("not all of the room is free")
+	}
+	if o := look(large, pod); o.Absence == nil || o.Absence.Kind != analysis.NoData || !strings.Contains(o.Absence.Message, "too many large ones") {
+		t.Errorf("a large answer without room: %+v, want NoData", o)
+	}
+	if o := look(small, other); len(o.Probes) != 1 || !o.Probes[0].Pass {
+		t.Errorf("a small answer: %+v, want a pass", o)
+	}
+	p.room.texts.Release(maxTexts)
+	if o := look(large, pod); len(o.Probes) != 1 || !o.Probes[0].Pass {
+		t.Errorf("a large answer with room: %+v, want a pass", o)
+	}
+	if !p.room.texts.TryAcquire(maxTexts) || !p.room.values.TryAcquire(maxValues) {
+		t.Error("not all of the room was given back")
+	}
+}
+
+// TestNoTime states that an answer whose evaluation is cut short by the look's end is
+// neither a failed sample nor a passed one.
+func TestNoTime(t *testing.T) {
+	p := prober(t)
+	program, err := p.expressions.compile("json.all(x, x == 1)", cel.BoolType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := evaluate[bool](over, program, response{body: []byte(list("1", 10<<10))}); !errors.Is(err, errNoRoom) {
+		t.Errorf("got %v, want that it is not counted", err)
+	}
+}
+
+// texts are JSON of up to 1 MiB that takes a lot once parsed.
+func texts() map[string]string {
+	return map[string]string{
+		"numbers": list("1", 1<<20), "objects": list("{}", 1<<20), "small objects": list(`{"":0}`, 1<<20), "lists": list("[]", 1<<20),
+		"texts": list(`"a"`, 1<<20), "lists in lists": list("[[1]]", 1<<20), "peers": list(`{"Addr":"/ip4/10.0.0.1/tcp/4001","Peer":"12D3KooWGRUfh"}`, 1<<20),
+	}
+}
+
+// TestWeights wants an answer to weigh no less than it takes once parsed.
+func TestWeights(t *testing.T) {
+	held := func() uint64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	for name, text := range texts() {
+		var parsed any
+		raw := []byte(text)
+		before := held()
+		if err := json.Unmarshal(raw, &parsed); err != nil {
+			t.Fatal(err)
+		}
+		took := int64(held()) - int64(before)
+		runtime.KeepAlive(parsed)
+		runtime.KeepAlive(raw)
+		if weight := weigh(raw); took > weight {
+			t.Errorf("%s: takes %d bytes, weighed as %d", name, took, weight)
+		}
+	}
+}
+
+// TestHeavyManyLargeAnswers wants what many pods answer at once to take bounded
+// memory.
+func TestHeavyManyLargeAnswers(t *testing.T) {
+	const many = 16
+	check, pod := answering(t, list(`{"":0}`, 1<<20-10), "size(json) > 1000")
+	p := prober(t)
+	runtime.GC()
+	var before runtime.MemStats
+	runtime.ReadMemStats(&before)
+	done := make(chan struct{})
+	var peak uint64
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		ticker := time.NewTicker(50 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+			}
+			runtime.GC()
+			var now runtime.MemStats
+			runtime.ReadMemStats(&now)
+			peak = max(peak, now.HeapAlloc)
+		}
+	})
+	o := p.Look(t.Context(), check, Pods{Canary: slices.Repeat([]Pod{pod}, many)}, time.Now())
+	close(done)
+	watch.Wait()
+	if len(o.Probes) == 0 {
+		t.Errorf("none of %d answers was judged: %+v", many, o.Absence)
+	}
+	for _, r := range o.Probes {
+		if !r.Pass {
+			t.Errorf("got %+v, want a pass", r)
+		}
+	}
+	if took := (int64(peak) - int64(before.HeapAlloc)) >> 20; took > 300 {
+		t.Errorf("%d answers of 1 MiB took %d MiB at once", many, took)
+	}
+}
