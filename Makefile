@@ -8,7 +8,13 @@ BIN     := $(CACHE)/bin
 OUT     := $(CURDIR)/out
 PROFILE ?= light
 export SERIN_CACHE := $(CACHE)
-export GOFLAGS ?= -buildvcs=false
+# Serin's image, Kubernetes and the programs here are built with the same flags
+# (and, where they can, of the same versions of modules), so that a package that
+# they share is compiled once.
+export GOFLAGS ?= -buildvcs=false -trimpath
+export CGO_ENABLED ?= 0
+# The race detector alone needs cgo.
+WITH_RACE := $(if $(RACE),CGO_ENABLED=1)
 
 GOLANGCI_LINT  := $(BIN)/golangci-lint-v2.13.2
 CONTROLLER_GEN := $(BIN)/controller-gen-v0.21.0
@@ -100,12 +106,12 @@ generate-check: $(CONTROLLER_GEN)
 .PHONY: unit
 unit: $(GOTESTSUM) ## The quick part of the unit tests (RACE=1 with the race detector, FRESH=1 also what has not changed).
 	@echo "== unit"; mkdir -p $(OUT)/test
-	$(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/1-unit.json -- $(UNIT_FLAGS) -skip '$(HEAVY)' $(PACKAGES)
+	$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/1-unit.json -- $(UNIT_FLAGS) -skip '$(HEAVY)' $(PACKAGES)
 
 .PHONY: heavy
 heavy: $(GOTESTSUM) ## The rest of them, which takes long (RACE and FRESH as well).
 	@echo "== heavy"; mkdir -p $(OUT)/test
-	$(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-heavy.json -- $(UNIT_FLAGS) -run '$(HEAVY)' $(HEAVY_PACKAGES)
+	$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-heavy.json -- $(UNIT_FLAGS) -run '$(HEAVY)' $(HEAVY_PACKAGES)
 
 .PHONY: example
 example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
@@ -165,13 +171,13 @@ $(SANDBOX):
 ## Tools, kept in the cache by version
 
 $(GOLANGCI_LINT):
-	@echo "building golangci-lint (about 2 minutes, once)"; GOBIN=$(BIN)/new CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(lastword $(subst -, ,$(notdir $@))) && mv $(BIN)/new/golangci-lint $@
+	@echo "building golangci-lint (about 2 minutes, once)"; GOBIN=$(BIN)/new go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(lastword $(subst -, ,$(notdir $@))) && mv $(BIN)/new/golangci-lint $@
 
 $(CONTROLLER_GEN):
-	@echo "building controller-gen (once)"; GOBIN=$(BIN)/new CGO_ENABLED=0 go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(lastword $(subst -, ,$(notdir $@))) && mv $(BIN)/new/controller-gen $@
+	@echo "building controller-gen (once)"; GOBIN=$(BIN)/new go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(lastword $(subst -, ,$(notdir $@))) && mv $(BIN)/new/controller-gen $@
 
 $(GOTESTSUM):
-	@echo "building gotestsum (once)"; GOBIN=$(BIN)/new CGO_ENABLED=0 go install gotest.tools/gotestsum@$(lastword $(subst -, ,$(notdir $@))) && mv $(BIN)/new/gotestsum $@
+	@echo "building gotestsum (once)"; GOBIN=$(BIN)/new go install gotest.tools/gotestsum@$(lastword $(subst -, ,$(notdir $@))) && mv $(BIN)/new/gotestsum $@
 
 .PHONY: image
 image: ## Build Serin's binary as the image holds it, in out/serin.

@@ -1,10 +1,62 @@
 package builds
 
 import (
+	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
+
+// required gives the versions that the module in a folder is built of.
+func required(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json")
+	command.Dir = dir
+	text, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type version struct{ Path, Version string }
+	var module struct {
+		Require []version
+		Replace []struct{ Old, New version }
+	}
+	if err := json.Unmarshal(text, &module); err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for _, r := range module.Require {
+		versions[r.Path] = r.Version
+	}
+	for _, r := range module.Replace {
+		versions[r.Old.Path] = r.New.Version
+	}
+	return versions
+}
+
+// TestModulesAreShared states that the light sandbox's parts and the example are
+// built of the same versions of modules as Serin, so that what they share is
+// compiled once: of another version nothing above it is.
+func TestModulesAreShared(t *testing.T) {
+	const root = "../../../../"
+	own := required(t, root)
+	for _, dir := range []string{"e2e/tools/kubernetes", "e2e/tools/coredns", "examples/ipfs-kit"} {
+		shared := 0
+		for path, version := range required(t, filepath.Join(root, dir)) {
+			switch own[path] {
+			case "":
+			case version:
+				shared++
+			default:
+				t.Errorf("%s requires %s %s, Serin %s: run \"go get %s@VERSION\" with the newer one in the folder of the older", dir, path, version, own[path], path)
+			}
+		}
+		if shared < 20 {
+			t.Errorf("%s shares %d modules with Serin, want most of them", dir, shared)
+		}
+	}
+}
 
 func TestStampChangesWithSourcesSumsFlagsAndCompiler(t *testing.T) {
 	dir := t.TempDir()
