@@ -130,6 +130,9 @@ func (d *decision) undecided() bool {
 // prepare makes what a trial needs.
 func (d *decision) prepare() (Plan, bool) {
 	step, _ := d.current()
+	if plan, found := d.lower(); found {
+		return plan, true
+	}
 	switch {
 	case !d.Workload.Labelled:
 		return d.do(Action{Do: Label, Reason: "so that a revision that comes during the trial is held too"}), true
@@ -142,6 +145,8 @@ func (d *decision) prepare() (Plan, bool) {
 		return d.do(Action{Do: DeleteCanary, Reason: "the canary is of another revision"}), true
 	case d.Canary.Deleting:
 		return d.ending(fmt.Sprintf("step %s: the canary before goes first", d.step())), true
+	case d.Spec.Routed && d.Route.there() && d.Route.Released && d.Canary.open() > 0:
+		return d.mendRoute(max(step.Replicas, 1)), true
 	case d.Autoscaler.Exists && (!d.Autoscaler.Held || d.Autoscaler.Floor < d.floor()):
 		return d.holdFloor(), true
 	case !d.Canary.Exists:
@@ -152,6 +157,34 @@ func (d *decision) prepare() (Plan, bool) {
 		return d.do(Action{Do: SetWeight, Weight: 0, Reason: "the route names stable and canary before a canary pod is admitted"}), true
 	}
 	return Plan{}, false
+}
+
+// lower takes back what the canary has got beyond what was set: another writer
+// raised the weight, or stable was scaled down beside a canary that has its share
+// by number. That needs neither a verdict nor a clock that runs.
+func (d *decision) lower() (Plan, bool) {
+	step, taken := d.current()
+	if !taken {
+		return Plan{}, false
+	}
+	most, need := min(step.Weight, d.next.Weight), max(step.Replicas, 1)
+	switch {
+	case d.Spec.Routed && d.Route.there() && d.Route.Weight > most:
+		d.next.Weight = most
+		return d.do(Action{Do: SetWeight, Weight: most, Reason: fmt.Sprintf("the weight goes down to %s", most)}), true
+	case !d.Spec.Routed && d.Canary.Exists && !d.Canary.Deleting && d.Canary.Replicas > need:
+		return d.do(Action{Do: ScaleCanary, Replicas: need, Reason: fmt.Sprintf("step %s at %s needs no more", d.step(), step.Weight)}), true
+	}
+	return Plan{}, false
+}
+
+// mendRoute names the pair again in a route that another writer set back to the
+// user's Service, behind which the admitted canary pods get a share by number.
+func (d *decision) mendRoute(need int32) Plan {
+	if d.Verdict.Outcome != Pass || d.Canary.Serving() < need {
+		d.next.Weight = 0
+	}
+	return d.do(Action{Do: SetWeight, Weight: d.next.Weight, Reason: "another writer reset the route"})
 }
 
 // reach brings the canary to the step's size and weight; it says whether that
@@ -199,15 +232,11 @@ func (d *decision) rises(step Step, need int32) Action {
 	return Action{}
 }
 
-// settle waits until the data plane gives what was set; lowering a weight needs
-// no verdict.
+// settle waits until the data plane gives what was set.
 func (d *decision) settle(step Step, need int32) (Plan, bool) {
 	switch {
 	case d.Spec.Routed && d.Route.Unknown != "":
 		d.say("step %s: the route cannot be read: %s", d.step(), d.Route.Unknown)
-	case d.Spec.Routed && d.Route.Weight > step.Weight:
-		d.next.Weight = step.Weight
-		return d.do(Action{Do: SetWeight, Weight: step.Weight, Reason: fmt.Sprintf("the weight goes down to %s", step.Weight)}), true
 	case d.Spec.Routed && !d.Route.Reached:
 		d.say("step %s: waits for the gateway at %s: %s", d.step(), d.Route.Weight, d.Route.Message)
 	case step.Weight > 0 && d.Canary.Serving() < need:

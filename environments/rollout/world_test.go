@@ -309,6 +309,9 @@ func (w *world) happen() {
 		w.serial++
 		w.canary.Pods = append(w.canary.Pods, Pod{Name: fmt.Sprintf("canary-%d", w.serial)})
 	}
+	if int32(len(w.canary.Pods)) > w.canary.Replicas {
+		w.canary.Pods = w.canary.Pods[:w.canary.Replicas]
+	}
 	for i := range w.canary.Pods {
 		p := &w.canary.Pods[i]
 		p.Ready = p.Open && p.ContainersReady

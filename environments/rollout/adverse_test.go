@@ -1,0 +1,100 @@
+package rollout
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// onRoute is a routed trial that has reached 20% in its first step.
+func onRoute() Snapshot {
+	s := inStep(Step{Weight: 20, Duration: time.Minute, Replicas: 1}, time.Second)
+	s.Spec.Routed, s.Services = true, Services{Exist: true, Narrow: true}
+	s.Route = Route{Weight: 20, Reached: true}
+	return s
+}
+
+// TestResetRouteIsMended states that a route that another writer set back to the
+// user's Service, behind which admitted canary pods get a share by their number,
+// names the pair again whatever the verdict, and that it does so at a weight that
+// the verdict allows.
+func TestResetRouteIsMended(t *testing.T) {
+	reset := Route{Released: true, Reached: true, Foreign: true, Message: "HTTPRoute web does not carry the 20% that was set"}
+	for name, test := range map[string]struct {
+		change func(*Snapshot)
+		weight int
+	}{
+		"passes":               {func(*Snapshot) {}, 20},
+		"inconclusive":         {func(s *Snapshot) { s.Verdict = Verdict{Outcome: Inconclusive} }, 0},
+		"frozen":               {func(s *Snapshot) { s.Verdict = Verdict{Outcome: Inconclusive, Freeze: true} }, 0},
+		"paused":               {func(s *Snapshot) { s.Spec.Paused = true }, 20},
+		"paused, inconclusive": {func(s *Snapshot) { s.Spec.Paused, s.Verdict = true, Verdict{Outcome: Inconclusive} }, 0},
+		"a pod is away":        {func(s *Snapshot) { s.Canary.Pods[0].ContainersReady, s.Canary.Pods[0].Ready = false, false }, 0},
+		"the floor is reset too": {func(s *Snapshot) {
+			s.Autoscaler = Autoscaler{Exists: true, Held: true, Floor: 1, Ceiling: 9, Reset: true}
+		}, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := onRoute()
+			s.Route = reset
+			test.change(&s)
+			plan := Decide(s, s.Status.ClockAt.Add(time.Second))
+			if plan.Action.Do != SetWeight || int(plan.Action.Weight) != test.weight || int(plan.Status.Weight) != test.weight {
+				t.Errorf("it does %+v at %s, want the weight set to %d", plan.Action, plan.Status.Weight, test.weight)
+			}
+			if plan.Status.Resets != 1 || plan.Event == nil || plan.Event.Reason != "RouteReset" {
+				t.Errorf("counted %d, event %+v", plan.Status.Resets, plan.Event)
+			}
+		})
+	}
+}
+
+// TestRaisedWeightIsLowered states that a weight that another writer raised goes
+// down to what was set, whatever the verdict, and before anything else.
+func TestRaisedWeightIsLowered(t *testing.T) {
+	for name, change := range map[string]func(*Snapshot){
+		"passes":       func(*Snapshot) {},
+		"inconclusive": func(s *Snapshot) { s.Verdict = Verdict{Outcome: Inconclusive} },
+		"paused":       func(s *Snapshot) { s.Spec.Paused = true },
+		"not yet at the step's weight": func(s *Snapshot) {
+			s.Spec.Steps[0].Weight, s.Status.StepStarted = 90, time.Time{}
+			s.Verdict = Verdict{Outcome: Inconclusive}
+		},
+		"a pod is away":    func(s *Snapshot) { s.Canary.Pods[0].ContainersReady = false },
+		"the label is off": func(s *Snapshot) { s.Workload.Labelled = false },
+	} {
+		s := onRoute()
+		s.Route = Route{Weight: 80, Reached: true, Foreign: true}
+		change(&s)
+		if plan := Decide(s, s.Status.ClockAt.Add(time.Second)); plan.Action.Do != SetWeight || plan.Action.Weight != 20 {
+			t.Errorf("%s: it does %+v, want the weight set to 20", name, plan.Action)
+		}
+	}
+}
+
+// TestCanaryShrinksWithStable states that where pods share the traffic by their
+// number, the canary does not grow in share because stable was scaled down.
+func TestCanaryShrinksWithStable(t *testing.T) {
+	s := inStep(Step{Weight: 50, Duration: time.Minute, Replicas: 2}, time.Second)
+	s.Canary.Replicas, s.Canary.Pods = 8, nil
+	for _, name := range strings.Split("abcdefgh", "") {
+		s.Canary.Pods = append(s.Canary.Pods, Pod{Name: name, ContainersReady: true, Open: true, Ready: true})
+	}
+	s.Workload.Replicas = 2
+	for name, change := range map[string]func(*Snapshot){
+		"passes":       func(*Snapshot) {},
+		"inconclusive": func(s *Snapshot) { s.Verdict = Verdict{Outcome: Inconclusive} },
+		"paused":       func(s *Snapshot) { s.Spec.Paused = true },
+	} {
+		s := s
+		change(&s)
+		if plan := Decide(s, s.Status.ClockAt.Add(time.Second)); plan.Action.Do != ScaleCanary || plan.Action.Replicas != 2 {
+			t.Errorf("%s: it does %+v, want a canary of 2", name, plan.Action)
+		}
+	}
+	s.Spec.Routed, s.Services = true, Services{Exist: true, Narrow: true}
+	s.Route = Route{Weight: 20, Reached: true}
+	if plan := Decide(s, s.Status.ClockAt.Add(time.Second)); plan.Action.Do == ScaleCanary {
+		t.Errorf("with a route, whose weights do not depend on it, it does %+v", plan.Action)
+	}
+}
