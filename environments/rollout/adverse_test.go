@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/serin-gitops/serin/environments"
 )
 
 // onRoute is a routed trial that has reached 20% in its first step.
@@ -96,5 +98,50 @@ func TestCanaryShrinksWithStable(t *testing.T) {
 	s.Route = Route{Weight: 20, Reached: true}
 	if plan := Decide(s, s.Status.ClockAt.Add(time.Second)); plan.Action.Do == ScaleCanary {
 		t.Errorf("with a route, whose weights do not depend on it, it does %+v", plan.Action)
+	}
+}
+
+// TestWeightFollowsLostPods states that a canary that lost most of its pods, such
+// as with a node, is not given what all of them would serve, and that a single one
+// that is away changes nothing.
+func TestWeightFollowsLostPods(t *testing.T) {
+	pods := func(serving int) []Pod {
+		var all []Pod
+		for i, name := range strings.Split("abcdefgh", "") {
+			all = append(all, Pod{Name: name, ContainersReady: i < serving, Open: i < serving, Ready: i < serving})
+		}
+		return all
+	}
+	for name, test := range map[string]struct {
+		serving      int
+		weight, want int
+		change       func(*Snapshot)
+	}{
+		"all":              {8, 80, 80, nil},
+		"half":             {4, 80, 80, nil},
+		"most are away":    {2, 80, 20, nil},
+		"while paused":     {2, 80, 20, func(s *Snapshot) { s.Spec.Paused = true }},
+		"inconclusive":     {2, 80, 20, func(s *Snapshot) { s.Verdict = Verdict{Outcome: Inconclusive} }},
+		"none":             {0, 80, 0, nil},
+		"before the rise":  {2, 20, 20, nil},
+		"lost before that": {1, 60, 10, nil},
+		"while it rolls": {2, 80, 20, func(s *Snapshot) {
+			s.Status.Phase, s.Services.Narrow, s.Workload.Held, s.Workload.Paused = Finalising, false, false, false
+		}},
+	} {
+		s := onRoute()
+		s.Spec.Steps[0].Weight, s.Spec.Steps[0].Replicas, s.Workload.Replicas = 80, 8, 10
+		s.Canary.Replicas, s.Canary.Pods = 8, pods(test.serving)
+		s.Route.Weight, s.Status.Weight = environments.Weight(test.weight), environments.Weight(test.weight)
+		if test.change != nil {
+			test.change(&s)
+		}
+		got := test.weight
+		if plan := Decide(s, s.Status.ClockAt.Add(time.Second)); plan.Action.Do == SetWeight {
+			got = int(plan.Action.Weight)
+		}
+		if got != test.want {
+			t.Errorf("%s: with %d of 8 pods the weight goes from %d to %d, want %d", name, test.serving, test.weight, got, test.want)
+		}
 	}
 }

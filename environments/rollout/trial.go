@@ -247,8 +247,8 @@ func (d *decision) settle(step Step, need int32) (Plan, bool) {
 	return d.wait(), true
 }
 
-// guard takes the route's share from a canary that has no pod left to serve it,
-// and counts a route that another writer reset.
+// guard takes the route's share, or what is too much of it, from a canary that has
+// too few pods left to serve it, and counts a route that another writer reset.
 func (d *decision) guard(plan Plan) Plan {
 	if !d.Spec.Routed || d.Route.Unknown != "" || plan.Action.Do == StopTraffic {
 		return plan
@@ -262,7 +262,27 @@ func (d *decision) guard(plan Plan) Plan {
 		d.say("step %s: no canary pod serves, so its traffic goes to stable until one does", d.step())
 		return d.do(Action{Do: SetWeight, Weight: 0, Reason: "no canary pod serves"})
 	}
+	if most := d.bearable(); d.Route.Weight > most {
+		d.next.Weight = most
+		d.say("step %s: only %d canary pods serve, so the weight goes down to %s until more do", d.step(), d.Canary.Serving(), most)
+		return d.do(Action{Do: SetWeight, Weight: most, Reason: fmt.Sprintf("only %d canary pods serve", d.Canary.Serving())})
+	}
 	return plan
+}
+
+// bearable is the weight that the canary pods left can serve where more than half
+// of those that the present one takes are away, such as with their node.
+func (d *decision) bearable() environments.Weight {
+	step, taken := d.current()
+	if !taken || step.Weight == 0 {
+		return d.Route.Weight
+	}
+	served, weight := int64(d.Canary.Serving()), int64(d.Route.Weight)
+	need := (int64(max(step.Replicas, 1))*weight + int64(step.Weight) - 1) / int64(step.Weight)
+	if 2*served >= need {
+		return d.Route.Weight
+	}
+	return environments.Weight(weight * served / need)
 }
 
 // advance lets a step that has reached its weight take its time.
