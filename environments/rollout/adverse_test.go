@@ -101,6 +101,29 @@ func TestCanaryShrinksWithStable(t *testing.T) {
 	}
 }
 
+// TestRouteGoneWhileItFinishes states that a route that was deleted does not keep
+// a canary that is not needed any more.
+func TestRouteGoneWhileItFinishes(t *testing.T) {
+	s := onRoute()
+	s.Status.Phase, s.Services.Narrow = Finalising, false
+	s.Workload.Held, s.Workload.Paused, s.Workload.RolledOut, s.Workload.Running = false, false, true, s.Workload.Wanted
+	s.Route = Route{Missing: true, Released: true, Message: "there is no HTTPRoute"}
+	if plan := Decide(s, s.Status.ClockAt.Add(time.Second)); plan.Action.Do != StopTraffic {
+		t.Errorf("it does %+v: %s", plan.Action, plan.Status.Message)
+	}
+}
+
+// TestServicesAreMadeAgainWhileItRolls states that the Services that the route
+// names are put back also after the last step.
+func TestServicesAreMadeAgainWhileItRolls(t *testing.T) {
+	s := onRoute()
+	s.Status.Phase, s.Services = Finalising, Services{}
+	s.Workload.Held, s.Workload.Paused = false, false
+	if plan := Decide(s, s.Status.ClockAt.Add(time.Second)); plan.Action.Do != EnsureServices || plan.Action.Narrow {
+		t.Errorf("it does %+v: %s", plan.Action, plan.Status.Message)
+	}
+}
+
 // TestWeightFollowsLostPods states that a canary that lost most of its pods, such
 // as with a node, is not given what all of them would serve, and that a single one
 // that is away changes nothing.

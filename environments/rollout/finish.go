@@ -26,7 +26,7 @@ func (d *decision) finalising() Plan {
 	case w.Failed != "" && !w.Obstacle.found():
 		d.fail(fmt.Sprintf("%s did not roll out: %s", d.Spec.Workload, w.Failed))
 		return d.stop()
-	case d.Spec.Routed && d.Services.Narrow:
+	case d.Spec.Routed && (!d.Services.Exist || d.Services.Narrow):
 		return d.guard(d.do(Action{Do: EnsureServices, Reason: "pods of both revisions belong to stable from now on"}))
 	case w.Held:
 		return d.guard(d.do(Action{Do: Unhold, Reason: "its canary passed"}))
@@ -59,7 +59,7 @@ func (d *decision) retire() (Plan, bool) {
 	switch {
 	case d.Spec.Routed && d.Route.Unknown == "" && !d.Route.Released:
 		return d.do(Action{Do: ReleaseRoute, Reason: reason}), true
-	case d.Spec.Routed && d.next.Phase == Finalising && d.Canary.open() > 0 && !d.Route.Reached:
+	case d.Spec.Routed && !d.Route.Missing && d.next.Phase == Finalising && d.Canary.open() > 0 && !d.Route.Reached:
 		d.say("waits until the gateway sends nothing to the canary any more: %s", d.Route.Message)
 		return d.wait(), true
 	case d.exposed():
