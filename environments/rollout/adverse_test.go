@@ -124,6 +124,26 @@ func TestServicesAreMadeAgainWhileItRolls(t *testing.T) {
 	}
 }
 
+// TestUnreadableRouteDoesNotKeepFailedRevision states that the workload's own bad
+// pods go also while the route cannot be read, once no gate is open.
+func TestUnreadableRouteDoesNotKeepFailedRevision(t *testing.T) {
+	s := onRoute()
+	s.Status.Phase, s.Status.Failure = RollingBack, "it crashed"
+	s.Workload.Held, s.Workload.Paused, s.Workload.OnCanary = false, false, 2
+	s.Route = Route{Unknown: "conversion webhook does not answer"}
+	if plan := Decide(s, s.Status.ClockAt); plan.Action.Do != StopTraffic {
+		t.Errorf("with a gate open it does %+v", plan.Action)
+	}
+	s.Canary.Pods[0].Open = false
+	if plan := Decide(s, s.Status.ClockAt); plan.Action.Do != ReturnToStable {
+		t.Errorf("with all gates closed it does %+v", plan.Action)
+	}
+	s.Workload.OnCanary = 0
+	if plan := Decide(s, s.Status.ClockAt); plan.Action.Do != StopTraffic {
+		t.Errorf("with the workload on stable it does %+v", plan.Action)
+	}
+}
+
 // TestWeightFollowsLostPods states that a canary that lost most of its pods, such
 // as with a node, is not given what all of them would serve, and that a single one
 // that is away changes nothing.

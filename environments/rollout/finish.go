@@ -156,11 +156,15 @@ func (d *decision) baking() Plan {
 // the workload itself had begun to run the failed revision, its return; the
 // canary last.
 func (d *decision) rollingBack() Plan {
-	if d.exposed() {
+	// A route that cannot be read does not keep bad pods of the workload itself.
+	if d.exposed() && (d.Route.Unknown == "" || d.Canary.open() > 0) {
 		return d.do(Action{Do: StopTraffic, Reason: d.next.Message})
 	}
 	if plan, under := d.takeBack(); under {
 		return plan
+	}
+	if d.exposed() {
+		return d.do(Action{Do: StopTraffic, Reason: d.next.Message})
 	}
 	if plan, under := d.retire(); under {
 		return plan
