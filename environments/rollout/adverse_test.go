@@ -144,6 +144,29 @@ func TestUnreadableRouteDoesNotKeepFailedRevision(t *testing.T) {
 	}
 }
 
+// TestDeletionWaitsForGateway states that the Services that a route named stay
+// until its Gateway has taken the route that names them no more, within bounds.
+func TestDeletionWaitsForGateway(t *testing.T) {
+	s := onRoute()
+	s.Deleting = true
+	s.Canary = Canary{}
+	s.Workload.Held, s.Workload.Paused, s.Workload.Labelled, s.Workload.Marked = false, false, false, false
+	s.Route = Route{Released: true, Message: "Gateway web has not taken generation 3 of the route yet"}
+	now := s.Status.ClockAt
+	plan := Decide(s, now)
+	if plan.Action.Do != Nothing || !strings.Contains(plan.Status.Message, "generation 3") || plan.RequeueAfter == 0 {
+		t.Errorf("it does %+v: %s", plan.Action, plan.Status.Message)
+	}
+	s.Status = plan.Status
+	if plan := Decide(s, now.Add(routeLag)); plan.Action.Do != LetGo {
+		t.Errorf("of a Gateway that does not report it is %+v", plan.Action)
+	}
+	s.Route.Reached = true
+	if plan := Decide(s, now); plan.Action.Do != LetGo {
+		t.Errorf("once the Gateway has it, it does %+v", plan.Action)
+	}
+}
+
 // TestWeightFollowsLostPods states that a canary that lost most of its pods, such
 // as with a node, is not given what all of them would serve, and that a single one
 // that is away changes nothing.

@@ -110,6 +110,9 @@ func (d *decision) giveBack() Plan {
 	case d.Spec.Routed && !d.Route.Released:
 		// One that cannot be read as well: its Services go with the Rollout.
 		return d.do(Action{Do: ReleaseRoute, Reason: "the Rollout is being deleted"})
+	case d.Spec.Routed && d.Route.there() && !d.Route.Reached && d.now.Sub(d.next.PhaseSince) < routeLag:
+		d.say("being deleted: waits until the gateway sends nothing to the canary any more: %s", d.Route.Message)
+		return d.wait()
 	case d.Canary.Exists && !d.Canary.Deleting:
 		return d.do(Action{Do: DeleteCanary, Reason: "the Rollout is being deleted"})
 	case d.Autoscaler.Held:
