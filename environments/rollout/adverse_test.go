@@ -167,6 +167,46 @@ func TestDeletionWaitsForGateway(t *testing.T) {
 	}
 }
 
+// TestClockSetBack states that a clock that jumps back, as after a change of
+// leader, stops no clock and no drain for longer than it would take anew.
+func TestClockSetBack(t *testing.T) {
+	s := inStep(Step{Weight: 20, Duration: 30 * time.Second, Replicas: 1}, time.Second)
+	now := s.Status.ClockAt.Add(-time.Hour)
+	for range 40 {
+		s.Status = Decide(s, now).Status
+		now = now.Add(time.Second)
+	}
+	if s.Status.Step != 1 {
+		t.Errorf("40 s after the clock was set back an hour the step of 30 s is not over: clock %s", s.Status.Clock)
+	}
+	s.Status.Phase, s.Status.Failure = RollingBack, "it crashed"
+	s.Canary.Pods = nil
+	s.Status.DrainStarted = now.Add(time.Hour)
+	plan := Decide(s, now)
+	if plan.RequeueAfter > s.Spec.Drain {
+		t.Errorf("it drains for %s", plan.RequeueAfter)
+	}
+	s.Status = plan.Status
+	if plan := Decide(s, now.Add(s.Spec.Drain)); plan.Action.Do != DeleteCanary {
+		t.Errorf("after the drain it does %+v", plan.Action)
+	}
+}
+
+// TestLooksFarApartCount states that a step takes its duration also where looks
+// are further apart than the longest time without one that counts.
+func TestLooksFarApartCount(t *testing.T) {
+	s := inStep(Step{Weight: 20, Duration: 10 * time.Minute, Replicas: 1}, 0)
+	s.Spec.Interval = 2 * time.Minute
+	now := s.Status.ClockAt
+	for range 5 {
+		now = now.Add(s.Spec.Interval)
+		s.Status = Decide(s, now).Status
+	}
+	if s.Status.Step != 1 {
+		t.Errorf("after 10 minutes of looks two minutes apart the clock is at %s", s.Status.Clock)
+	}
+}
+
 // TestWeightFollowsLostPods states that a canary that lost most of its pods, such
 // as with a node, is not given what all of them would serve, and that a single one
 // that is away changes nothing.

@@ -11,7 +11,7 @@ import (
 // before it.
 func Decide(s Snapshot, now time.Time) Plan {
 	d := &decision{Snapshot: s, now: now, next: s.Status}
-	d.next.forward(now)
+	d.next.forward(now, max(longestLook, 2*s.Spec.Interval))
 	d.answer()
 	plan := d.decide()
 	plan.Event = d.event

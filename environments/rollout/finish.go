@@ -66,7 +66,7 @@ func (d *decision) retire() (Plan, bool) {
 		return d.do(Action{Do: StopTraffic, Reason: reason}), true
 	case !d.Canary.Exists:
 		return Plan{}, false
-	case d.next.DrainStarted.IsZero():
+	case d.next.DrainStarted.IsZero(), d.now.Before(d.next.DrainStarted):
 		d.next.DrainStarted, d.next.Weight = d.now, 0
 	}
 	if left := d.drains(); left > 0 {

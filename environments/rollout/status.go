@@ -108,15 +108,15 @@ const (
 	// heartbeat is how often a running clock, or a message with new numbers, is
 	// written where nothing else changed.
 	heartbeat = 10 * time.Second
-	// longestLook is how much time one look may count for. While nobody looked
-	// (Serin was down) the clocks stand still.
+	// longestLook is how much time one look may count for, where looks are not
+	// further apart. While nobody looked (Serin was down) the clocks stand still.
 	longestLook = 30 * time.Second
 )
 
-// forward brings the clocks up to now.
-func (s *Status) forward(now time.Time) {
+// forward brings the clocks up to now, by longest at most.
+func (s *Status) forward(now time.Time, longest time.Duration) {
 	if !s.ClockAt.IsZero() && s.ClockStopped == "" {
-		passed := min(max(now.Sub(s.ClockAt), 0), longestLook)
+		passed := min(max(now.Sub(s.ClockAt), 0), longest)
 		s.TrialClock += passed
 		if !s.StepStarted.IsZero() {
 			s.Clock += passed
@@ -147,7 +147,7 @@ func settled(before, next Status, now time.Time) Status {
 	if !equal(calm, before) {
 		return next
 	}
-	if next.Phase.Watched() && now.Sub(before.ClockAt) >= heartbeat {
+	if next.Phase.Watched() && now.Sub(before.ClockAt).Abs() >= heartbeat {
 		return next
 	}
 	return before
