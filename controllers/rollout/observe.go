@@ -108,6 +108,9 @@ func revisions(w *rollout.Workload, status rollout.Status, sets []appsv1.Replica
 		if revision.TemplateHash == status.Canary.TemplateHash {
 			w.OnCanary += pods
 		}
+		if revision.TemplateHash == status.Stable.TemplateHash {
+			w.OnStable += pods
+		}
 		if pods > most {
 			most, w.Running = pods, revision
 		}

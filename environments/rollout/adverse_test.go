@@ -207,6 +207,46 @@ func TestLooksFarApartCount(t *testing.T) {
 	}
 }
 
+// TestRejectedThatServesIsStable states that a trial is compared with what
+// serves, and that no Service is narrowed to a revision without pods: a person
+// resumed a revision that failed, and it runs everywhere when the next one comes.
+func TestRejectedThatServesIsStable(t *testing.T) {
+	w := calmWorld(t, routed(), errs, RolledBack)
+	w.run(20)
+	w.held = false
+	w.pods = map[string]int32{"b": 4}
+	// One of its pods is not available, so that it never counts as rolled out.
+	w.unavailable = true
+	w.run(3)
+	w.push("c", good)
+	for range 60 {
+		w.happen()
+		w.reconcile()
+		w.serves()
+	}
+	if w.status.Stable.TemplateHash != "b" && w.status.Stable.TemplateHash != "c" {
+		t.Errorf("stable is %s, which has no pod: %+v", w.status.Stable.TemplateHash, w.status)
+	}
+}
+
+// TestRejectedDoesNotComeBackFromZero states that a revision that failed while
+// the workload rolled to it, and is held since, is taken back where scaling to 0
+// and up again brought it up.
+func TestRejectedDoesNotComeBackFromZero(t *testing.T) {
+	w := calmWorld(t, baked(byPods()), late, RolledBack)
+	w.run(20)
+	w.push("b", late)
+	w.run(5)
+	if w.status.Phase != RolledBack || !w.held {
+		t.Fatalf("pushed again it is %s, held %t: %s", w.status.Phase, w.held, w.status.Message)
+	}
+	w.pods = map[string]int32{"b": 4}
+	w.run(20)
+	if w.pods["a"] != 4 || w.status.Stable.TemplateHash != "a" {
+		t.Errorf("it runs %v with stable %s: %s", w.pods, w.status.Stable.TemplateHash, w.status.Message)
+	}
+}
+
 // TestWeightFollowsLostPods states that a canary that lost most of its pods, such
 // as with a node, is not given what all of them would serve, and that a single one
 // that is away changes nothing.

@@ -60,6 +60,10 @@ func (d *decision) leftover() (Plan, bool) {
 func (d *decision) held() Plan {
 	w := d.Workload
 	switch {
+	case d.rejected() && w.OnCanary > 0 && w.StableKept:
+		// Scaled up from 0, the native controller takes the newest ReplicaSet.
+		d.say("%s failed and runs again, %s takes its place: change the image in Git", nameOf(d.next.Canary), nameOf(d.next.Stable))
+		return d.do(Action{Do: ReturnToStable, Reason: "pods of the revision that failed came back"})
 	case d.serving() && w.Running.TemplateHash != d.next.Stable.TemplateHash:
 		d.next.Stable = w.Running
 		d.say("%s runs %s", d.Spec.Workload, nameOf(w.Running))
@@ -80,10 +84,14 @@ func (d *decision) held() Plan {
 	return d.wait()
 }
 
-// serving says whether what the workload's pods run can be taken as stable.
+// serving says whether what the workload's pods run can be taken as stable. A
+// revision that failed can where a third one comes and nothing else serves: a
+// person resumed it.
 func (d *decision) serving() bool {
-	hash := d.Workload.Running.TemplateHash
-	return hash != "" && (d.next.Failure == "" || hash != d.next.Canary.TemplateHash)
+	w := d.Workload
+	hash := w.Running.TemplateHash
+	third := !d.rejected() && w.Wanted.TemplateHash != d.next.Stable.TemplateHash
+	return hash != "" && (d.next.Failure == "" || hash != d.next.Canary.TemplateHash || third && w.OnStable == 0)
 }
 
 // letGo resumes a workload whose held template needs no trial: it is what

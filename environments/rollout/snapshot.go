@@ -84,6 +84,8 @@ type Workload struct {
 	Running Revision
 	// OnCanary is how many of its own pods run the revision on trial.
 	OnCanary int32
+	// OnStable is how many of its own pods run the stable revision.
+	OnStable int32
 	// StableKept says that the template of the revision in Status.Stable can
 	// still be read, so that the workload can be returned to it.
 	StableKept bool

@@ -39,6 +39,8 @@ type world struct {
 	exists, labelled, held bool
 	// unheld says that the label still tells of a hold that has ended.
 	unheld bool
+	// unavailable says that one of its pods is not available.
+	unavailable bool
 	// keepsNone says that no ReplicaSet without pods is kept.
 	keepsNone bool
 	wanted    string
@@ -103,7 +105,7 @@ func (w *world) running() string {
 }
 
 func (w *world) rolledOut() bool {
-	return !w.held && w.pods[w.wanted] == w.replicas && w.total() == w.replicas
+	return !w.held && !w.unavailable && w.pods[w.wanted] == w.replicas && w.total() == w.replicas
 }
 
 func (w *world) total() int32 { return w.pods["a"] + w.pods["b"] + w.pods["c"] }
@@ -115,7 +117,7 @@ func (w *world) snapshot() Snapshot {
 		Spec: w.spec, Autoscaler: w.scaler, Canary: c, Services: w.services, Status: w.status, Request: w.request, Deleting: w.deleted,
 		Workload: Workload{
 			Exists: w.exists, Labelled: w.labelled && !w.unheld, Marked: w.labelled, Held: w.held, Paused: w.held, Wanted: w.revision(w.wanted), Running: w.revision(w.running()),
-			OnCanary: w.pods[w.status.Canary.TemplateHash], StableKept: !w.keepsNone || w.status.StableTemplate != "" || w.pods[w.status.Stable.TemplateHash] > 0, KeepsNone: w.keepsNone, RolledOut: w.rolledOut(), Replicas: w.replicas,
+			OnCanary: w.pods[w.status.Canary.TemplateHash], OnStable: w.pods[w.status.Stable.TemplateHash], StableKept: !w.keepsNone || w.status.StableTemplate != "" || w.pods[w.status.Stable.TemplateHash] > 0, KeepsNone: w.keepsNone, RolledOut: w.rolledOut(), Replicas: w.replicas,
 		},
 		Route: Route{Weight: w.weight, Reached: true, Released: w.released, Foreign: w.weight != w.status.Weight},
 	}
