@@ -229,6 +229,22 @@ func TestRejectedThatServesIsStable(t *testing.T) {
 	}
 }
 
+// TestPutOffRevisionIsTold states that a person hears of it where the return from
+// a failed revision takes the template of a third one away.
+func TestPutOffRevisionIsTold(t *testing.T) {
+	w := calmWorld(t, baked(byPods()), late, RollingBack)
+	w.pods = map[string]int32{"a": 2, "b": 2}
+	w.push("c", good)
+	plan := Decide(w.snapshot(), w.now)
+	for plan.Action.Do == StopTraffic {
+		w.reconcile()
+		plan = Decide(w.snapshot(), w.now)
+	}
+	if plan.Action.Do != ReturnToStable || plan.Event == nil || plan.Event.Reason != "RevisionPutOff" || !strings.Contains(plan.Event.Message, "app:c") {
+		t.Errorf("it does %+v, event %+v", plan.Action, plan.Event)
+	}
+}
+
 // TestRejectedDoesNotComeBackFromZero states that a revision that failed while
 // the workload rolled to it, and is held since, is taken back where scaling to 0
 // and up again brought it up.

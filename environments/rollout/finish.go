@@ -210,5 +210,9 @@ func (d *decision) takeBack() (Plan, bool) {
 		d.say("%s cannot return, its revision before is gone: change the image in Git. It failed because %s", d.Spec.Workload, d.next.Failure)
 		return Plan{}, false
 	}
+	if w.Wanted.TemplateHash != d.next.Canary.TemplateHash {
+		d.tell("RevisionPutOff", true, "%s takes the template of %s, because it still runs pods of %s, which failed; apply %s again",
+			d.Spec.Workload, nameOf(d.next.Stable), nameOf(d.next.Canary), nameOf(w.Wanted))
+	}
 	return d.do(Action{Do: ReturnToStable, Reason: "the new revision failed"}), true
 }
