@@ -123,7 +123,7 @@ type Counters struct{ Total, Part [2][]analysis.Series }
 
 // counters asks for what it takes to count a stretch of time.
 func (o Observer) counters(ctx context.Context, check analysis.Check, trial Trial, w analysis.Window) (Counters, error) {
-	total, part, err := o.series(ctx, check, trial, w.Start.Add(-Lookback), w.End)
+	total, part, err := o.series(ctx, check, trial, reach(w.Start), w.End)
 	if err != nil {
 		return Counters{}, err
 	}

@@ -21,9 +21,20 @@ const (
 	// Lookback reaches back from a window's start for the samples that counters
 	// rise from; it spans missed scrapes.
 	Lookback = 2 * time.Minute
+	// reachFrom is what the times are whole of that Lookback really reaches back to.
+	// Where a source makes one series of two replicas', as Thanos does, it goes by
+	// the first sample after the start of what is asked for, and replicas are scraped
+	// at phases of their own. Were the start at any phase, two questions would get
+	// the samples of two replicas, and requests between their scrapes be counted
+	// twice; scrape intervals divide a minute, so that whole minutes are all alike.
+	reachFrom = time.Minute
 	// backlog is how far back windows are made up for after an outage.
 	backlog = 10 * time.Minute
 )
+
+// reach is where samples are asked for from, so that a window can be counted that
+// begins at start.
+func reach(start time.Time) time.Time { return start.Add(-Lookback).Truncate(reachFrom) }
 
 // Trial says which series belong to the two revisions on trial.
 type Trial struct {

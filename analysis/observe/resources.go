@@ -38,7 +38,7 @@ func (o Observer) usage(ctx context.Context, check analysis.Check, trial Trial, 
 		if err != nil {
 			return err
 		}
-		arms, err := o.fetch(ctx, of, obs.Window.Start.Add(-Lookback), obs.Window.End)
+		arms, err := o.fetch(ctx, of, reach(obs.Window.Start), obs.Window.End)
 		if err != nil {
 			return err
 		}
