@@ -182,7 +182,7 @@ func absentVerdict(spec Spec, check Check, trial State, a AbsenceState, v CheckV
 		v.Reason, v.Message = ReasonGatePending, fmt.Sprintf("the gate has no answer yet, for %s: %s", round(since), a.Message)
 		return v
 	case NoSeries:
-		v.Reason, v.Message = ReasonNoSeries, "no series matches; check the selector and that the pods are scraped: "+a.Message
+		v.Reason, v.Message = ReasonNoSeries, "no series matches; check the selector, the tenant in the source's headers if it has tenants, and that the pods are scraped: "+a.Message
 		if now.Sub(trial.Step) < max(firstSamples, 2*check.interval()) {
 			v.Message = "waits for the first samples of new pods: " + a.Message
 		}

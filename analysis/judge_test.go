@@ -130,7 +130,7 @@ func TestAbsence(t *testing.T) {
 // Pods that were just started have not been scraped: nobody has to look at a
 // selector for that.
 func TestFirstSamplesAreWaitedFor(t *testing.T) {
-	const hint = "check the selector"
+	const hint = "check the selector, the tenant in the source's headers if it has tenants, and that the pods are scraped"
 	for _, tc := range []struct {
 		name     string
 		interval time.Duration

@@ -142,8 +142,9 @@ func storeAway(message string) bool {
 }
 
 // classify tells a wrong question from a source that cannot answer.
-// VictoriaMetrics gives the status code as the error's type. Of an answer that is
-// too large only a part was read, which is not counted.
+// VictoriaMetrics gives the status code as the error's type; Mimir says "no org id"
+// where no tenant is named. Of an answer that is too large only a part was read,
+// which is not counted.
 func (c *Client) classify(err error, query string) error {
 	var large *excess
 	if errors.As(err, &large) {
@@ -163,6 +164,9 @@ func (c *Client) classify(err error, query string) error {
 		return &analysis.Absence{Kind: analysis.BadQuery, Message: c.clean(answer.Msg)}
 	case promv1.ErrClient:
 		if strings.HasSuffix(answer.Msg, " 401") || strings.HasSuffix(answer.Msg, " 403") {
+			if strings.Contains(answer.Detail, "no org id") {
+				return c.outage(fmt.Errorf("%s: no tenant; set the header X-Scope-OrgID in the source's headers", answer.Msg))
+			}
 			return c.outage(fmt.Errorf("%s: access denied; check the credentials in the source's secret", answer.Msg))
 		}
 	}

@@ -37,6 +37,8 @@ func TestServersDiffer(t *testing.T) {
 		{"Mimir whose limit is passed", failing(422, `{"status":"error","errorType":"execution","error":"the query exceeded the maximum number of chunks"}`), analysis.BadQuery, "maximum number of chunks"},
 		{"VictoriaMetrics that cannot parse", failing(422, `{"status":"error","errorType":"422","error":"error when executing query=\"sum(up\": unexpected token"}`), analysis.BadQuery, "unexpected token"},
 		{"VictoriaMetrics whose storage is away", failing(503, `{"status":"error","errorType":"503","error":"cannot fetch query results from vmstorage nodes"}`), analysis.Outage, "503"},
+		{"Mimir that is not told a tenant", failing(401, "no org id\n"), analysis.Outage, "set the header X-Scope-OrgID"},
+		{"a server that refuses", failing(403, "no"), analysis.Outage, "check the credentials"},
 		{"a tenant that asks too much", failing(429, `{"status":"error","errorType":"too_many_requests","error":"too many outstanding requests"}`), analysis.Outage, "429"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
