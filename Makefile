@@ -87,7 +87,7 @@ fmt-check:
 
 .PHONY: vet
 vet:
-	@echo "== vet"; go vet -tags integration,scenarios,e2e $(PACKAGES)
+	@echo "== vet"; go vet -tags integration,scenarios,e2e,servers $(PACKAGES)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## golangci-lint, with the rule of who may import whom.
@@ -137,6 +137,20 @@ e2e-tests: $(GOTESTSUM) sandbox-up
 	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/e2e/1-adapters.json -- -tags e2e -run E2E $(CLUSTER_TESTS) ./forge/... ./traffic/... ./e2e/sandbox/... ./e2e/templates/...
 	@echo "== story"
 	$(GOTESTSUM) --format testname --jsonfile $(OUT)/e2e/2-story.json -- -tags e2e $(CLUSTER_TESTS) ./e2e/scenarios/...
+
+.PHONY: servers
+servers: ## Check metric sources against a real server by the port's conformance suite.
+	@rm -rf $(OUT)/servers && mkdir -p $(OUT)/servers
+	@status=0; \
+	$(MAKE) --no-print-directory servers-tests || status=$$?; \
+	go run ./e2e/tally $(OUT)/servers/*.json || status=$$?; \
+	exit $$status
+
+# Most of these tests wait for scrapes, so more of them than cores run at a time.
+.PHONY: servers-tests
+servers-tests: $(GOTESTSUM)
+	@echo "== metric servers"
+	$(GOTESTSUM) --format testname --jsonfile $(OUT)/servers/1-servers.json -- -tags servers -run Servers -parallel 16 -count 1 -timeout 60m ./e2e/servers/...
 
 .PHONY: bench
 bench: sandbox-up ## Measure what the documents claim; also written to out/bench.json.

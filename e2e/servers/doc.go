@@ -1,0 +1,6 @@
+// Package servers runs metric servers and tries analysis/prometheus against them by
+// the suite of analysis/sourcetest.
+//
+// Everything listens on loopback at free ports, keeps its data in a directory of
+// the test, and ends with the test's process, however that ends.
+package servers
