@@ -85,6 +85,8 @@ func canaryOf(ro *v1alpha1.Rollout, workload *appsv1.Deployment, hash string, re
 		Spec: appsv1.DeploymentSpec{
 			Replicas: &replicas, Selector: selector, Template: *template,
 			MinReadySeconds: workload.Spec.MinReadySeconds, RevisionHistoryLimit: &none,
+			// It has to be greater than MinReadySeconds.
+			ProgressDeadlineSeconds: workload.Spec.ProgressDeadlineSeconds,
 		},
 	}
 }
