@@ -3,6 +3,7 @@ package rollout
 import (
 	"testing"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
@@ -18,5 +19,32 @@ func TestCanaryOfPatientWorkload(t *testing.T) {
 	spec := canaryOf(&v1alpha1.Rollout{}, workload, "hash", 1).Spec
 	if spec.ProgressDeadlineSeconds == nil || *spec.ProgressDeadlineSeconds <= spec.MinReadySeconds {
 		t.Errorf("minReadySeconds is %d, and progressDeadlineSeconds %v", spec.MinReadySeconds, spec.ProgressDeadlineSeconds)
+	}
+}
+
+// TestFloorOfAnotherWriter states that the autoscaler ends with the floor that a
+// person, or Git, has set last, and not with one from before.
+func TestFloorOfAnotherWriter(t *testing.T) {
+	floor := func(scaler *autoscalingv2.HorizontalPodAutoscaler, n int32) { scaler.Spec.MinReplicas = &n }
+	for name, test := range map[string]struct {
+		then func(*autoscalingv2.HorizontalPodAutoscaler)
+		want int32
+	}{
+		"nobody":            {func(*autoscalingv2.HorizontalPodAutoscaler) {}, 2},
+		"raised":            {func(s *autoscalingv2.HorizontalPodAutoscaler) { floor(s, 8) }, 8},
+		"lowered":           {func(s *autoscalingv2.HorizontalPodAutoscaler) { floor(s, 4) }, 4},
+		"lowered and held":  {func(s *autoscalingv2.HorizontalPodAutoscaler) { floor(s, 4); raise(s, 6) }, 4},
+		"raised and beyond": {func(s *autoscalingv2.HorizontalPodAutoscaler) { floor(s, 8); raise(s, 9) }, 8},
+		"held again":        {func(s *autoscalingv2.HorizontalPodAutoscaler) { raise(s, 9) }, 2},
+	} {
+		scaler := &autoscalingv2.HorizontalPodAutoscaler{Spec: autoscalingv2.HorizontalPodAutoscalerSpec{MinReplicas: new(int32(2)), MaxReplicas: 10}}
+		raise(scaler, 6)
+		test.then(scaler)
+		if err := giveBack(scaler); err != nil {
+			t.Fatal(err)
+		}
+		if got := *scaler.Spec.MinReplicas; got != test.want || len(scaler.Annotations) > 0 {
+			t.Errorf("%s: minReplicas is %d, want %d; annotations %v", name, got, test.want, scaler.Annotations)
+		}
 	}
 }

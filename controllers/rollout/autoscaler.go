@@ -50,29 +50,51 @@ func (r *Reconciler) observeAutoscaler(ctx context.Context, s *scene) error {
 // holdFloor raises the autoscaler's floor, and notes on it what that was.
 func (r *Reconciler) holdFloor(ctx context.Context, s *scene, floor int32) error {
 	next := s.autoscaler.DeepCopy()
-	if _, held := next.Annotations[annotationFloor]; !held {
-		if next.Annotations == nil {
-			next.Annotations = map[string]string{}
-		}
-		next.Annotations[annotationFloor] = strconv.Itoa(int(countOf(next.Spec.MinReplicas)))
-	}
-	floor = min(floor, next.Spec.MaxReplicas)
-	next.Spec.MinReplicas = &floor
-	next.Annotations[annotationHeldFloor] = strconv.Itoa(int(floor))
+	raise(next, floor)
 	return r.patch(ctx, s.autoscaler, next)
+}
+
+// raise sets the floor. What it was, or what another writer has set since, is to
+// be given back.
+func raise(scaler *autoscalingv2.HorizontalPodAutoscaler, floor int32) {
+	if _, held := scaler.Annotations[annotationFloor]; !held || foreignFloor(scaler) {
+		if scaler.Annotations == nil {
+			scaler.Annotations = map[string]string{}
+		}
+		scaler.Annotations[annotationFloor] = strconv.Itoa(int(countOf(scaler.Spec.MinReplicas)))
+	}
+	floor = min(floor, scaler.Spec.MaxReplicas)
+	scaler.Spec.MinReplicas = &floor
+	scaler.Annotations[annotationHeldFloor] = strconv.Itoa(int(floor))
+}
+
+// foreignFloor says that the floor is not the one that Serin raised it to.
+func foreignFloor(scaler *autoscalingv2.HorizontalPodAutoscaler) bool {
+	raised, err := strconv.ParseInt(scaler.Annotations[annotationHeldFloor], 10, 32)
+	return err == nil && int64(countOf(scaler.Spec.MinReplicas)) != raised
 }
 
 // releaseFloor gives the autoscaler its floor back.
 func (r *Reconciler) releaseFloor(ctx context.Context, s *scene) error {
 	next := s.autoscaler.DeepCopy()
+	if err := giveBack(next); err != nil {
+		return err
+	}
+	return r.patch(ctx, s.autoscaler, next)
+}
+
+// giveBack gives an autoscaler its floor back, or leaves it the one that another
+// writer has set since.
+func giveBack(next *autoscalingv2.HorizontalPodAutoscaler) error {
 	was, err := strconv.ParseInt(next.Annotations[annotationFloor], 10, 32)
 	if err != nil {
 		return fmt.Errorf("the HorizontalPodAutoscaler %s/%s: annotation %s: %q is no number: set minReplicas as you want it, and remove the annotation",
 			next.Namespace, next.Name, annotationFloor, next.Annotations[annotationFloor])
 	}
-	floor := int32(was)
-	next.Spec.MinReplicas = &floor
+	if floor := int32(was); !foreignFloor(next) {
+		next.Spec.MinReplicas = &floor
+	}
 	delete(next.Annotations, annotationFloor)
 	delete(next.Annotations, annotationHeldFloor)
-	return r.patch(ctx, s.autoscaler, next)
+	return nil
 }
