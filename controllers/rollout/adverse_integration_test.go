@@ -3,11 +3,13 @@
 package rollout_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,6 +24,76 @@ func (e *env) message() string {
 		return ""
 	}
 	return c.Message
+}
+
+// TestIntegrationForeignCanaryKeepsNoRollout states that a Deployment of the
+// canary's name that is not Serin's is said to be in the way, and does not keep
+// the Rollout from being deleted.
+func TestIntegrationForeignCanaryKeepsNoRollout(t *testing.T) {
+	e := setup(t)
+	e.deploy(1)
+	foreign := e.workload()
+	foreign.ObjectMeta = metav1.ObjectMeta{Namespace: e.namespace, Name: "app-canary"}
+	foreign.Spec.Replicas = new(int32(0))
+	if err := e.client.Create(t.Context(), foreign); err != nil {
+		t.Fatal(err)
+	}
+	e.start()
+	ro := &v1alpha1.Rollout{
+		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: "app"},
+		Spec:       v1alpha1.RolloutSpec{WorkloadRef: v1alpha1.WorkloadReference{Kind: "Deployment", Name: "app"}},
+	}
+	if err := e.client.Create(t.Context(), ro); err != nil {
+		t.Fatal(err)
+	}
+	e.until("it is said to be in the way", func() (bool, string) {
+		return strings.Contains(e.message(), "app-canary is in the way"), e.message()
+	})
+	if err := e.client.Delete(t.Context(), ro); err != nil {
+		t.Fatal(err)
+	}
+	e.until("the Rollout is gone", func() (bool, string) {
+		err := e.client.Get(t.Context(), client.ObjectKeyFromObject(ro), ro)
+		return apierrors.IsNotFound(err), e.describe(ro)
+	})
+	if err := e.client.Get(t.Context(), client.ObjectKeyFromObject(foreign), &appsv1.Deployment{}); err != nil {
+		t.Errorf("the Deployment that is not Serin's: %v", err)
+	}
+}
+
+func (e *env) describe(ro *v1alpha1.Rollout) string {
+	return string(ro.Status.Phase) + ": " + ro.Status.Message
+}
+
+// TestIntegrationForeignServicesAreSaid states that Services of Serin's names
+// that are not Serin's are said to be in the way before there is a trial.
+func TestIntegrationForeignServicesAreSaid(t *testing.T) {
+	e := setup(t)
+	e.deploy(1)
+	for _, name := range []string{"app-stable", "app-canary"} {
+		service := &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: name},
+			Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "other"}, Ports: []corev1.ServicePort{{Port: 80}}},
+		}
+		if err := e.client.Create(t.Context(), service); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.start()
+	ro := &v1alpha1.Rollout{
+		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: "app"},
+		Spec: v1alpha1.RolloutSpec{
+			WorkloadRef: v1alpha1.WorkloadReference{Kind: "Deployment", Name: "app"},
+			Traffic:     v1alpha1.Traffic{Service: "app", RouteRef: &v1alpha1.RouteReference{Kind: "HTTPRoute", Name: "app"}},
+		},
+	}
+	if err := e.client.Create(t.Context(), ro); err != nil {
+		t.Fatal(err)
+	}
+	e.until("they are said to be in the way", func() (bool, string) {
+		said := e.message()
+		return strings.Contains(said, "app-stable: it is not Serin's: rename or delete it") && strings.Contains(said, "app-canary"), said
+	})
 }
 
 // TestIntegrationPatientWorkload states that a workload whose pods count as

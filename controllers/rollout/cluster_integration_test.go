@@ -39,6 +39,7 @@ import (
 	"github.com/serin-gitops/serin/controllers/analysisrun"
 	"github.com/serin-gitops/serin/controllers/rollout"
 	"github.com/serin-gitops/serin/e2e/sandbox"
+	"github.com/serin-gitops/serin/traffic/gatewayapi"
 	"github.com/serin-gitops/serin/traffic/replicas"
 )
 
@@ -233,7 +234,7 @@ func (e *env) start() {
 	gate := replicas.Gate{Client: mgr.GetClient()}
 	r := &rollout.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("serin"), Gate: gate,
-		Replicas: replicas.Router{Client: mgr.GetClient(), Gate: gate}, Now: time.Now, Nodes: mgr.GetAPIReader(),
+		Replicas: replicas.Router{Client: mgr.GetClient(), Gate: gate}, Gateway: gatewayapi.New(mgr.GetClient()), Now: time.Now, Nodes: mgr.GetAPIReader(),
 		Analyst: &analysisrun.Analyst{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Prober: unasked{}, Sources: e.sources},
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -194,6 +194,10 @@ func (r *Reconciler) observeCanary(ctx context.Context, s *scene) error {
 	// One that a Rollout before left on its way out is waited for, as one's own is.
 	leaving := d.DeletionTimestamp != nil && d.Labels[v1alpha1.LabelArm] == armCanary
 	if !metav1.IsControlledBy(&d, s.rollout) && !leaving {
+		if s.snapshot.Deleting {
+			// It is nothing that this Rollout took.
+			return nil
+		}
 		return fmt.Errorf("the Deployment %s is in the way of the canary and not Serin's: rename or delete it", key)
 	}
 	sets, err := r.replicaSetsOf(ctx, &d)
@@ -239,7 +243,9 @@ func (r *Reconciler) observeServices(ctx context.Context, s *scene) error {
 		return err
 	}
 	hash := stable.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey]
-	s.snapshot.Services = rollout.Services{Exist: foundStable && foundCanary, Narrow: hash != ""}
+	// Foreign ones are said to be in the way by the attempt to make them.
+	own := metav1.IsControlledBy(&stable, s.rollout) && metav1.IsControlledBy(&canary, s.rollout)
+	s.snapshot.Services = rollout.Services{Exist: foundStable && foundCanary && own, Narrow: hash != ""}
 	return nil
 }
 
