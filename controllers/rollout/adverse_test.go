@@ -2,9 +2,12 @@ package rollout
 
 import (
 	"testing"
+	"time"
+
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
 )
@@ -45,6 +48,21 @@ func TestFloorOfAnotherWriter(t *testing.T) {
 		}
 		if got := *scaler.Spec.MinReplicas; got != test.want || len(scaler.Annotations) > 0 {
 			t.Errorf("%s: minReplicas is %d, want %d; annotations %v", name, got, test.want, scaler.Annotations)
+		}
+	}
+}
+
+// TestPatienceIsBounded states that what could not be done, such as to take the
+// traffic from a canary that failed, is tried again soon, however long it could
+// not be done.
+func TestPatienceIsBounded(t *testing.T) {
+	options := Options{}.controller()
+	if options.MaxConcurrentReconciles != 1 {
+		t.Errorf("%d reconciles at a time", options.MaxConcurrentReconciles)
+	}
+	for range 100 {
+		if wait := options.RateLimiter.When(reconcile.Request{}); wait > 10*time.Second {
+			t.Fatalf("after an error it waits %s", wait)
 		}
 	}
 }

@@ -3,11 +3,13 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,6 +29,21 @@ type Options struct {
 	Routes []client.Object
 	// Concurrency is how many Rollouts are reconciled at once.
 	Concurrency int
+}
+
+// leastPatience and mostPatience bound the wait after an error, which doubles: a
+// canary that failed must not keep its traffic for long once the API server, or
+// what refused the write, is back.
+const (
+	leastPatience = 100 * time.Millisecond
+	mostPatience  = 10 * time.Second
+)
+
+func (o Options) controller() controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: max(o.Concurrency, 1),
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](leastPatience, mostPatience),
+	}
 }
 
 const (
@@ -56,7 +73,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 		return err
 	}
 	b := ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.Rollout{}).Named("rollout").
-		WithOptions(controller.Options{MaxConcurrentReconciles: max(options.Concurrency, 1)}).
+		WithOptions(options.controller()).
 		Owns(&corev1.Service{}).
 		Watches(&v1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(r.ofRival), builder.WithPredicates(predicate.Funcs{
 			CreateFunc: func(event.CreateEvent) bool { return false },
