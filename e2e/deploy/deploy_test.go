@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -79,6 +80,43 @@ func TestLeastPrivilege(t *testing.T) {
 			})
 		})
 	}
+}
+
+// writes are the verbs by which Serin's code writes, for each resource of its
+// ClusterRole. A call that is new has to be added here, one that is gone removed.
+var writes = map[string][]string{
+	"releases": {"create", "delete"}, "analysisruns": {"create", "delete"}, "promotions": {"create"}, "rollouts": {"patch"},
+	"pipelines/status": {"patch"}, "releases/status": {"patch"}, "promotions/status": {"patch"}, "rollouts/status": {"patch"},
+	"analysisruns/status":  {"update"},
+	"pipelines/finalizers": {"update"}, "releases/finalizers": {"update"}, "rollouts/finalizers": {"update"},
+	"deployments": {"create", "delete", "patch"}, "services": {"create", "patch"}, "pods/status": {"patch"},
+	"horizontalpodautoscalers": {"patch"}, "httproutes": {"update"}, "grpcroutes": {"update"},
+	"kustomizations": {"patch"}, "gitrepositories": {"patch"}, "events": {"create", "patch"},
+	"validatingwebhookconfigurations": {"update"},
+}
+
+func TestWritesAreNamedOneByOne(t *testing.T) {
+	each(t, render(t, "default"), "ClusterRole", func(role rbacv1.ClusterRole) {
+		if role.Name != "serin" {
+			return
+		}
+		granted := map[string][]string{}
+		for _, rule := range role.Rules {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					if !slices.Contains([]string{"get", "list", "watch"}, verb) {
+						granted[resource] = append(granted[resource], verb)
+					}
+				}
+			}
+		}
+		for _, verbs := range granted {
+			slices.Sort(verbs)
+		}
+		if diff := cmp.Diff(writes, granted); diff != "" {
+			t.Errorf("what Serin may write (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func TestOnlyTheEmbeddedOverlayMayApply(t *testing.T) {
