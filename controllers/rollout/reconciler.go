@@ -169,9 +169,6 @@ func (r *Reconciler) refuse(ctx context.Context, ro *v1alpha1.Rollout) (bool, er
 	case kind != kindDeployment:
 		reason = "UnsupportedKind"
 		message = fmt.Sprintf("workloadRef.kind %s is not yet supported: it rolls by itself, and a Promotion waits for its own readiness; name a Deployment", kind)
-	case routed(ro) && r.Gateway == nil:
-		reason = "NoGatewayAPI"
-		message = "traffic.routeRef is set, and the cluster has no Gateway API: install its definitions and restart Serin, or leave routeRef out"
 	default:
 		return false, nil
 	}

@@ -187,7 +187,7 @@ func (r *Router) get(ctx context.Context, target traffic.Target) (*unstructured.
 	kind := schema.GroupKind{Group: gatewayv1.GroupName, Kind: target.Kind}
 	mapping, err := r.client.RESTMapper().RESTMapping(kind)
 	if meta.IsNoMatchError(err) {
-		return nil, fmt.Errorf("%w: %s: the cluster does not know %s: install the Gateway API's CRDs", traffic.ErrNotFound, describe(target), kind)
+		return nil, fmt.Errorf("%w: %s: the cluster does not know %s: install the Gateway API's CRDs and restart Serin, or leave traffic.routeRef out", traffic.ErrNotFound, describe(target), kind)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", describe(target), err)
