@@ -166,7 +166,7 @@ func TestMarks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	marks := collected(regexp.MustCompile("serin\\.dev/[a-z-]+[a-z]").FindAllString(text(t), -1))
+	marks := collected(regexp.MustCompile(`serin\.dev/[a-z-]+[a-z]`).FindAllString(text(t), -1))
 	for _, mark := range marks {
 		if mark != "serin.dev/v" && !strings.Contains(code.String(), mark) {
 			t.Errorf("docs/*.md: nothing in the code is called %s", mark)
