@@ -137,7 +137,7 @@ func TestUndecidedAsksAPerson(t *testing.T) {
 	if plan.Status.Phase != Paused || plan.Status.ClockStopped != ClockWaiting || plan.Health != Stuck || plan.Reason != "NeedsPerson" || told != 1 {
 		t.Errorf("%s, clock %q, %s %s, told %d times", plan.Status.Phase, plan.Status.ClockStopped, plan.Health, plan.Reason, told)
 	}
-	if says := plan.Status.Message; !strings.Contains(says, "no verdict for 1m0s") || !strings.Contains(says, "3 requests, 20 are needed") {
+	if says := plan.Status.Message; !strings.Contains(says, "no verdict for 1m") || !strings.Contains(says, "3 requests, 20 are needed") {
 		t.Errorf("it says %q", says)
 	}
 	s.Request = Request{ID: "1", Verb: Resume}

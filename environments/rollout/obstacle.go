@@ -1,6 +1,10 @@
 package rollout
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/serin-gitops/serin/environments"
+)
 
 // late says that the trial's time is over. Time in which its clock stood is not
 // in it.
@@ -71,7 +75,7 @@ func (d *decision) heldUp(plan Plan) Plan {
 		}
 	case is == ClockWaiting && d.undecided():
 		d.say("step %s: no verdict for %s, so it waits for a person: mend what the checks lack, resume to wait as long again, or promote or abort it. %s",
-			d.step(), d.Spec.InconclusiveLimit, d.Verdict.Message)
+			d.step(), environments.Span(d.Spec.InconclusiveLimit), d.Verdict.Message)
 		plan.Health, plan.Reason = Stuck, "NeedsPerson"
 		if was != ClockWaiting {
 			d.tell("TrialBlocked", true, "%s", d.next.Message)
