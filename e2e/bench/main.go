@@ -61,6 +61,8 @@ type part struct {
 var parts = []part{
 	{"git", measureGit},
 	{"analysis", measureAnalysis},
+	{"cost", measureCost},
+	{"faults", measureFaults},
 	{"rest", measureWorld},
 	{"memory", measureWorld},
 }
@@ -129,12 +131,15 @@ func measureGit(ctx context.Context, o options) ([]figure.Figure, error) {
 }
 
 func measureAnalysis(ctx context.Context, o options) ([]figure.Figure, error) {
-	figures, err := judge.Measure(ctx, judge.Options{Runs: o.runs, Progress: os.Stdout, Source: startSource})
-	if err != nil {
-		return nil, err
-	}
-	caused, err := faults.Measure(ctx, o.runs, os.Stdout)
-	return append(figures, caused...), err
+	return judge.Simulate(ctx, o.runs, os.Stdout)
+}
+
+func measureCost(ctx context.Context, _ options) ([]figure.Figure, error) {
+	return judge.Cost(ctx, startSource, os.Stdout)
+}
+
+func measureFaults(ctx context.Context, o options) ([]figure.Figure, error) {
+	return faults.Measure(ctx, o.runs, os.Stdout)
 }
 
 func measureWorld(ctx context.Context, o options) ([]figure.Figure, error) {

@@ -30,34 +30,19 @@ var Plain = simulate.PlainRule{Success: 0.99, Span: time.Minute, Failures: 1}
 // PlainInterval is how often the plain rule looks.
 const PlainInterval = 10 * time.Second
 
-// Options of Measure.
-type Options struct {
-	// Runs of each cell.
-	Runs int
-	// Source starts the counting server that stands for Prometheus and gives
-	// its address; it is a process of its own, so that its work is not counted.
-	Source func(context.Context) (Source, error)
-	// Progress is told what is measured.
-	Progress io.Writer
-}
-
-// Measure gives all figures of package analysis.
-func Measure(ctx context.Context, o Options) ([]figure.Figure, error) {
-	var figures []figure.Figure
-	simulated, err := Simulate(ctx, o.Runs, o.Progress)
-	if err != nil {
-		return nil, err
-	}
-	figures = append(figures, simulated...)
-	fmt.Fprintf(o.Progress, "1,000 simulated rollouts of 30 minutes\n")
+// Cost gives what the judge costs: figures of package analysis that are other ones
+// on another machine. Start starts the counting server that stands for Prometheus
+// and gives its address; it is a process of its own, so that its work is not
+// counted.
+func Cost(ctx context.Context, start func(context.Context) (Source, error), progress io.Writer) ([]figure.Figure, error) {
+	fmt.Fprintf(progress, "1,000 simulated rollouts of 30 minutes\n")
 	thousand, err := thousandRollouts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	figures = append(figures, thousand, verdictCost())
-	fmt.Fprintf(o.Progress, "1,000 rollouts judged on 5 checks every 10 s\n")
-	running, err := runningCost(ctx, o.Source)
-	return append(figures, running...), err
+	fmt.Fprintf(progress, "1,000 rollouts judged on 5 checks every 10 s\n")
+	running, err := runningCost(ctx, start)
+	return append([]figure.Figure{thousand, verdictCost()}, running...), err
 }
 
 // Simulate gives the figures that rest on seeds alone: they are the same
