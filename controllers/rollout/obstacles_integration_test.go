@@ -57,7 +57,7 @@ func TestIntegrationNoRoomHolds(t *testing.T) {
 	e := setup(t)
 	e.deploy(1)
 	e.start()
-	e.adopt(func(spec *v1alpha1.RolloutSpec) { spec.ReadyDeadline = metav1.Duration{Duration: 2 * time.Second} })
+	e.adopt(func(spec *v1alpha1.RolloutSpec) { spec.ReadyDeadline = metav1.Duration{Duration: 10 * time.Second} })
 	room := corev1.ResourceName("serin.dev/" + e.namespace)
 	e.update(func() client.Object { return e.workload() }, func(object client.Object) {
 		one := corev1.ResourceList{room: resource.MustParse("1")}
@@ -73,7 +73,7 @@ func TestIntegrationNoRoomHolds(t *testing.T) {
 		if ro.Status.Failure != "" || ro.Status.Phase != v1alpha1.RolloutPaused {
 			t.Fatalf("it is %s: %s", ro.Status.Phase, ro.Status.Message)
 		}
-		return time.Since(ro.Status.PhaseSince.Time) > 5*time.Second, ""
+		return time.Since(ro.Status.PhaseSince.Time) > 21*time.Second, ""
 	})
 	e.makeRoom(room)
 	e.told("TrialGoesOn")
