@@ -11,7 +11,7 @@ export SERIN_CACHE := $(CACHE)
 # Serin's image, Kubernetes and the programs here are built with the same flags
 # (and, where they can, of the same versions of modules), so that a package that
 # they share is compiled once.
-export GOFLAGS ?= -buildvcs=false -trimpath
+export GOFLAGS := $(sort $(GOFLAGS) -buildvcs=false -trimpath)
 export CGO_ENABLED ?= 0
 # The race detector alone needs cgo.
 WITH_RACE := $(if $(RACE),CGO_ENABLED=1)
