@@ -104,7 +104,7 @@ func (f *controllerFlags) run(ctx context.Context) error {
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme(),
-		Cache:                         cache.Options{DefaultNamespaces: namespaces},
+		Cache:                         cache.Options{DefaultNamespaces: namespaces, ByObject: rollout.Cached()},
 		Logger:                        log,
 		LeaderElection:                f.leaderElect,
 		LeaderElectionID:              "serin.serin.dev",

@@ -225,7 +225,7 @@ func (e *env) start() {
 	unnamed := true
 	mgr, err := ctrl.NewManager(e.config, ctrl.Options{
 		Scheme: scheme(), Metrics: server.Options{BindAddress: "0"},
-		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{e.namespace: {}}},
+		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{e.namespace: {}}, ByObject: rollout.Cached()},
 		Controller: config.Controller{SkipNameValidation: &unnamed},
 	})
 	if err != nil {

@@ -246,7 +246,7 @@ func (r *Reconciler) observeServices(ctx context.Context, s *scene) error {
 	// Foreign ones are said to be in the way by the attempt to make them.
 	own := metav1.IsControlledBy(&stable, s.rollout) && metav1.IsControlledBy(&canary, s.rollout)
 	s.snapshot.Services = rollout.Services{Exist: foundStable && foundCanary && own, Narrow: hash != ""}
-	return nil
+	return r.observeEndpoints(ctx, s)
 }
 
 func (r *Reconciler) observeRoute(ctx context.Context, s *scene) error {

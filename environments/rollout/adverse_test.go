@@ -307,3 +307,20 @@ func TestWeightFollowsLostPods(t *testing.T) {
 		}
 	}
 }
+
+// TestRouteWaitsForStable states that a route does not name the pair before the
+// Service of stable lists pods: all traffic would find nobody there.
+func TestRouteWaitsForStable(t *testing.T) {
+	s := onRoute()
+	s.Route, s.Status.Weight, s.Status.StepStarted = Route{Released: true, Reached: true}, 0, time.Time{}
+	s.Canary.Pods[0].Open, s.Canary.Pods[0].Ready = false, false
+	s.Services.Behind = true
+	plan := Decide(s, s.Status.ClockAt.Add(time.Second))
+	if plan.Action.Do != Nothing || plan.RequeueAfter == 0 || !strings.Contains(plan.Status.Message, "until the Service of stable lists pods") {
+		t.Errorf("behind: it does %+v and says %q", plan.Action, plan.Status.Message)
+	}
+	s.Services.Behind = false
+	if plan := Decide(s, s.Status.ClockAt.Add(time.Second)); plan.Action.Do != SetWeight || plan.Action.Weight != 0 {
+		t.Errorf("listed: it does %+v, want the pair named at weight 0", plan.Action)
+	}
+}

@@ -167,7 +167,8 @@ type Pod struct {
 	ContainersReady bool
 	// Open says that the gate is open.
 	Open bool
-	// Ready says that Services send it requests.
+	// Ready says that Services send it requests; where a route leads to a Service
+	// of the canary's own, that this one lists it.
 	Ready bool
 }
 
@@ -177,6 +178,9 @@ type Services struct {
 	// Narrow says that the one of stable selects the stable revision alone, so
 	// that the canary's pods get no part of stable's share.
 	Narrow bool
+	// Behind says that the one of stable leads to no pod yet though some of
+	// stable's are ready: a route that named it now would find nobody there.
+	Behind bool
 }
 
 // Route is what the router sees.

@@ -151,6 +151,9 @@ func (d *decision) prepare() (Plan, bool) {
 		return d.holdFloor(), true
 	case !d.Canary.Exists:
 		return d.do(Action{Do: CreateCanary, Replicas: max(step.Replicas, 1), Reason: "a new revision is held"}), true
+	case d.Spec.Routed && d.Route.there() && d.Route.Released && d.Services.Behind:
+		d.say("step %s: waits until the Service of stable lists pods of %s", d.step(), nameOf(d.next.Stable))
+		return d.wait(), true
 	case d.Spec.Routed && d.Route.there() && d.Route.Released && d.Canary.open() == 0:
 		// The user's own Service selects the canary's pods too: were one admitted
 		// while the route names it, it would get its share by number.
@@ -240,7 +243,7 @@ func (d *decision) settle(step Step, need int32) (Plan, bool) {
 	case d.Spec.Routed && !d.Route.Reached:
 		d.say("step %s: waits for the gateway at %s: %s", d.step(), d.Route.Weight, d.Route.Message)
 	case step.Weight > 0 && d.Canary.Serving() < need:
-		d.say("step %s: %d of %d canary pods serve", d.step(), d.Canary.Serving(), need)
+		d.say("step %s: %d of %d canary pods are ready behind their Service", d.step(), d.Canary.Serving(), need)
 	default:
 		return Plan{}, false
 	}
