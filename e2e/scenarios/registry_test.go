@@ -1,0 +1,115 @@
+//go:build scenarios
+
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/e2e/images"
+	"github.com/serin-gitops/serin/e2e/sandbox"
+	"github.com/serin-gitops/serin/e2e/world"
+)
+
+// troubledRegistry is where the Pipeline of TestRegistryTrouble looks for tags.
+const troubledRegistry = sandbox.NodeAddress + ":5055"
+
+// TestRegistryTrouble: the registry answers 429, then 500. The Pipeline says so,
+// what is known already goes on its way, and what was pushed meanwhile is found
+// afterwards.
+func TestRegistryTrouble(t *testing.T) {
+	answer := lookThrough(t, troubledRegistry)
+	version := push(t, images.Good)
+	_, err := w.WaitPhase(t.Context(), "staging", version, long, v1alpha1.PromotionAwaitingApproval)
+	must(t, err)
+
+	answer.Store(http.StatusTooManyRequests)
+	trouble(t, "RegistryLimited")
+	must(t, w.Approve(t.Context(), "staging", version, long))
+	must(t, w.WaitHealthy(t.Context(), "staging", version, long))
+
+	answer.Store(http.StatusInternalServerError)
+	newer := push(t, images.Good)
+	trouble(t, "RegistryFailed")
+	if found, err := w.Release(t.Context(), newer); err != nil || found != nil {
+		t.Errorf("release %s is there (%v), and the registry told of none", newer, err)
+	}
+	answer.Store(http.StatusOK)
+	must(t, w.WaitHealthy(t.Context(), "dev", newer, long))
+}
+
+// lookThrough lets the Pipeline see the registry through a proxy at an address of
+// the sandbox until the test ends. It answers with the status that is stored, and
+// 200 leaves the answer to the registry.
+func lookThrough(t *testing.T, address string) *atomic.Int32 {
+	t.Helper()
+	pipeline, err := w.ThePipeline(t.Context())
+	must(t, err)
+	real := pipeline.Spec.Images[0].Endpoint
+	answer := new(atomic.Int32)
+	answer.Store(http.StatusOK)
+	proxy := &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: real}) },
+		Transport: &http.Transport{DialContext: w.Dial},
+	}
+	listener, err := w.Listen(address)
+	must(t, err)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
+		if status := int(answer.Load()); status != http.StatusOK {
+			http.Error(response, "a test's trouble", status)
+			return
+		}
+		proxy.ServeHTTP(response, request)
+	})}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		lookAt(t, real)
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	lookAt(t, address)
+	return answer
+}
+
+// lookAt names another endpoint for the Pipeline's image.
+func lookAt(t *testing.T, endpoint string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	pipeline, err := w.ThePipeline(ctx)
+	must(t, err)
+	next := pipeline.DeepCopy()
+	next.Spec.Images[0].Endpoint = endpoint
+	must(t, w.Client.Patch(ctx, next, client.MergeFrom(pipeline)))
+}
+
+// trouble waits until the Pipeline is not Ready for that reason.
+func trouble(t *testing.T, reason string) {
+	t.Helper()
+	must(t, world.Eventually(t.Context(), long, "the Pipeline to say "+reason, func(ctx context.Context) (string, error) {
+		pipeline, err := w.ThePipeline(ctx)
+		if err != nil {
+			return "", err
+		}
+		ready := meta.FindStatusCondition(pipeline.Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil || ready.Reason != reason {
+			return "it says something else", nil
+		}
+		t.Logf("%s: %s", ready.Reason, ready.Message)
+		return "", nil
+	}))
+}
