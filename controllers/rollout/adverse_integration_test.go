@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/rollout"
 )
 
 // message is what the condition Ready says.
@@ -94,6 +95,32 @@ func TestIntegrationForeignServicesAreSaid(t *testing.T) {
 		said := e.message()
 		return strings.Contains(said, "app-stable: it is not Serin's: rename or delete it") && strings.Contains(said, "app-canary"), said
 	})
+}
+
+// TestIntegrationRecordIsClosedAfterCrash states that the record of a trial is
+// closed also where Serin died right after it wrote that the trial is over.
+func TestIntegrationRecordIsClosedAfterCrash(t *testing.T) {
+	e := setup(t)
+	e.deploy(1)
+	e.start()
+	e.adopt(nil)
+	e.revise(corev1.EnvVar{Name: "MODE", Value: "crash"})
+	e.phase(v1alpha1.RolloutRolledBack)
+	run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: rollout.RunName("app", 1)}}
+	ended := func() (bool, string) {
+		if err := e.client.Get(t.Context(), client.ObjectKeyFromObject(run), run); err != nil {
+			t.Fatal(err)
+		}
+		return run.Status.Completed != nil, run.Status.Message
+	}
+	e.until("the record is closed", ended)
+	e.stop()
+	run.Status.Completed = nil
+	if err := e.client.Status().Update(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	e.start()
+	e.until("the record is closed by the next", ended)
 }
 
 // TestIntegrationPatientWorkload states that a workload whose pods count as

@@ -7,9 +7,11 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/environments/rollout"
 )
 
 // TestCanaryOfPatientWorkload states that the API server takes the canary of a
@@ -64,5 +66,36 @@ func TestPatienceIsBounded(t *testing.T) {
 		if wait := options.RateLimiter.When(reconcile.Request{}); wait > 10*time.Second {
 			t.Fatalf("after an error it waits %s", wait)
 		}
+	}
+}
+
+// TestRecordIsClosedOnce states that a record is closed after the end of its
+// trial, by whichever process comes, and asked for once by each.
+func TestRecordIsClosedOnce(t *testing.T) {
+	key := types.NamespacedName{Namespace: "prod", Name: "shop"}
+	over := rollout.Status{Phase: rollout.RolledBack, Trial: 2}
+	var c closed
+	for _, s := range []rollout.Status{
+		{Phase: rollout.Healthy}, {Phase: rollout.Progressing, Trial: 2}, {Phase: rollout.Baking, Trial: 2}, {Phase: rollout.RollingBack, Trial: 2},
+	} {
+		if c.due(key, s) {
+			t.Errorf("%s of trial %d: a record is to be closed", s.Phase, s.Trial)
+		}
+	}
+	if !c.due(key, over) {
+		t.Error("the record of a trial that is over is not closed")
+	}
+	c.note(key, 2)
+	if c.due(key, over) {
+		t.Error("a record that is closed is closed again")
+	}
+	over.Trial = 3
+	if !c.due(key, over) {
+		t.Error("that of the next trial is not")
+	}
+	over.Trial = 2
+	c.clear(key)
+	if !c.due(key, over) {
+		t.Error("what is known of a Rollout outlives it")
 	}
 }

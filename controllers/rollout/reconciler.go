@@ -73,6 +73,7 @@ type Reconciler struct {
 
 	written  written
 	attempts attempts
+	closed   closed
 }
 
 // catchUp is how soon a reconcile is repeated that met a cache older than what
@@ -90,6 +91,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		forgetMetrics(req.NamespacedName)
 		r.Analyst.Forget(req.NamespacedName)
 		r.attempts.clear(req.NamespacedName)
+		r.closed.clear(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	var result ctrl.Result
@@ -129,10 +131,8 @@ func (r *Reconciler) reconcile(ctx context.Context, ro *v1alpha1.Rollout) (ctrl.
 	if err := r.perform(ctx, scene, plan.Action); err != nil {
 		return ctrl.Result{}, err
 	}
-	if ended(scene.snapshot.Status.Phase, plan.Status.Phase) {
-		if err := r.Analyst.End(ctx, ro, plan.Status.Trial, now); err != nil {
-			log.FromContext(ctx).Error(err, "the record of the trial is not closed")
-		}
+	if err := r.close(ctx, ro, plan.Status, now); err != nil {
+		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: r.retain(ctx, ro, plan, now)}, nil
 }
@@ -270,8 +270,4 @@ func (r *Reconciler) perform(ctx context.Context, s *scene, a rollout.Action) er
 	}
 	r.attempts.note(key, err.Error())
 	return fmt.Errorf("%s: %w", a.Do, err)
-}
-
-func ended(before, after rollout.Phase) bool {
-	return (before.Watched() || before == rollout.RollingBack) && !after.Watched() && after != rollout.RollingBack
 }
