@@ -3,8 +3,12 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
@@ -29,9 +33,9 @@ func Cached() map[client.Object]cache.ByObject {
 	}
 }
 
-// observeEndpoints lets pods count as serving only where the Service that the
-// route leads to lists them. A pod is ready some time before that, and a gateway
-// that is given the weight meanwhile answers the canary's share with an error.
+// observeEndpoints says where the Services that a route leads to send requests. A
+// pod is ready some time before its Service lists it, and a gateway that is given
+// the weight meanwhile answers the canary's share with an error.
 func (r *Reconciler) observeEndpoints(ctx context.Context, s *scene) error {
 	canary, err := r.listed(ctx, s.rollout, canarySuffix)
 	if err != nil {
@@ -39,11 +43,27 @@ func (r *Reconciler) observeEndpoints(ctx context.Context, s *scene) error {
 	}
 	pods := s.snapshot.Canary.Pods
 	for i := range pods {
-		pods[i].Ready = pods[i].Ready && canary.Has(pods[i].Name)
+		pods[i].Unlisted = !canary.Has(pods[i].Name)
 	}
+	s.snapshot.Services.LeadsToCanary = canary.Len() > 0
 	stable, err := r.listed(ctx, s.rollout, stableSuffix)
 	s.snapshot.Services.Behind = stable.Len() == 0 && servingPods(s.ownPods) > 0
 	return err
+}
+
+// ownService says whether a Service is the Rollout's, and bears its mark still.
+func ownService(service *corev1.Service, ro *v1alpha1.Rollout) bool {
+	return metav1.IsControlledBy(service, ro) && service.Labels[v1alpha1.LabelRollout] == ro.Name
+}
+
+// readySince is when a pod became ready, or ceased to be, last.
+func readySince(pod *corev1.Pod) time.Time {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return time.Time{}
 }
 
 // listed names the pods that one of a Rollout's two Services sends requests to.
@@ -57,6 +77,9 @@ func (r *Reconciler) listed(ctx context.Context, ro *v1alpha1.Rollout, suffix st
 	}
 	pods := sets.New[string]()
 	for _, slice := range list.Items {
+		if len(slice.Ports) == 0 {
+			continue // None of the pods has the port that the Service names.
+		}
 		for _, endpoint := range slice.Endpoints {
 			// Readiness that is not known counts as ready, says the API.
 			ready := endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
@@ -68,10 +91,12 @@ func (r *Reconciler) listed(ctx context.Context, ro *v1alpha1.Rollout, suffix st
 	return pods, nil
 }
 
-// ofEndpoints wakes the Rollout whose Service lists other pods.
+// ofEndpoints wakes the Rollout whose canary's Service lists other pods. That of
+// stable lists all pods of the workload at rest, which are not watched either.
 func ofEndpoints(_ context.Context, object client.Object) []reconcile.Request {
-	name := object.GetLabels()[v1alpha1.LabelRollout]
-	if name == "" {
+	marks := object.GetLabels()
+	name := marks[v1alpha1.LabelRollout]
+	if name == "" || !strings.HasSuffix(marks[discoveryv1.LabelServiceName], canarySuffix) {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: object.GetNamespace(), Name: name}}}

@@ -221,7 +221,7 @@ func (r *Reconciler) observeCanary(ctx context.Context, s *scene) error {
 	for _, pod := range s.canaryPods {
 		c.Pods = append(c.Pods, rollout.Pod{
 			Name: pod.Name, ContainersReady: status.PodIs(&pod, corev1.ContainersReady),
-			Open: status.PodIs(&pod, v1alpha1.GateTraffic), Ready: status.PodIs(&pod, corev1.PodReady),
+			Open: status.PodIs(&pod, v1alpha1.GateTraffic), Ready: status.PodIs(&pod, corev1.PodReady), ReadySince: readySince(&pod),
 		})
 	}
 	s.snapshot.Canary = c
@@ -243,8 +243,9 @@ func (r *Reconciler) observeServices(ctx context.Context, s *scene) error {
 		return err
 	}
 	hash := stable.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey]
-	// Foreign ones are said to be in the way by the attempt to make them.
-	own := metav1.IsControlledBy(&stable, s.rollout) && metav1.IsControlledBy(&canary, s.rollout)
+	// Foreign ones are said to be in the way by the attempt to make them. Of one
+	// whose mark another hand took off, the endpoints are not seen.
+	own := ownService(&stable, s.rollout) && ownService(&canary, s.rollout)
 	s.snapshot.Services = rollout.Services{Exist: foundStable && foundCanary && own, Narrow: hash != ""}
 	return r.observeEndpoints(ctx, s)
 }

@@ -219,7 +219,7 @@ func TestRejectedThatServesIsStable(t *testing.T) {
 	w.unavailable = true
 	w.run(3)
 	w.push("c", good)
-	for range 60 {
+	for range 20 {
 		w.happen()
 		w.reconcile()
 		w.serves()
@@ -316,11 +316,95 @@ func TestRouteWaitsForStable(t *testing.T) {
 	s.Canary.Pods[0].Open, s.Canary.Pods[0].Ready = false, false
 	s.Services.Behind = true
 	plan := Decide(s, s.Status.ClockAt.Add(time.Second))
-	if plan.Action.Do != Nothing || plan.RequeueAfter == 0 || !strings.Contains(plan.Status.Message, "until the Service of stable lists pods") {
+	if plan.Action.Do != Nothing || plan.RequeueAfter == 0 || !strings.Contains(plan.Status.Message, "until the Service of stable leads to its pods") {
 		t.Errorf("behind: it does %+v and says %q", plan.Action, plan.Status.Message)
 	}
 	s.Services.Behind = false
 	if plan := Decide(s, s.Status.ClockAt.Add(time.Second)); plan.Action.Do != SetWeight || plan.Action.Weight != 0 {
 		t.Errorf("listed: it does %+v, want the pair named at weight 0", plan.Action)
+	}
+}
+
+// TestStoppedCanaryDoesNotReturn states that a route whose canary was stopped does
+// not go back to the user's Service, which selects the canary's pods too, while
+// this might still lead to them; and that a pod whose kubelet does not follow its
+// gate goes first.
+func TestStoppedCanaryDoesNotReturn(t *testing.T) {
+	for name, change := range map[string]func(*Snapshot){
+		"its pod still counts as ready": func(s *Snapshot) { s.Canary.Pods[0].Ready = true },
+		"its Service still lists it":    func(s *Snapshot) { s.Services.LeadsToCanary = true },
+	} {
+		for phase, deleting := range map[Phase]bool{RollingBack: false, RolledBack: false, Progressing: true} {
+			s := onRoute()
+			s.Status.Phase, s.Status.Failure, s.Deleting = phase, "it is bad", deleting
+			s.Canary.Pods[0].Open, s.Canary.Pods[0].Ready = false, false
+			s.Route.Weight, s.Status.Weight = 0, 0
+			change(&s)
+			now := s.Status.ClockAt
+			seen := ""
+			for range 20 {
+				plan := Decide(s, now)
+				if plan.Action.Do == ReleaseRoute {
+					t.Errorf("%s, %s: it gives the route back: %s", name, phase, plan.Action.Reason)
+				}
+				seen += string(plan.Action.Do) + " "
+				s.Status, now = plan.Status, now.Add(time.Second)
+				s.Canary.Deleting = s.Canary.Deleting || plan.Action.Do == DeleteCanary
+			}
+			if !s.Canary.Deleting {
+				t.Errorf("%s, %s: the canary stays: %s", name, phase, seen)
+			}
+			s.Canary.Pods, s.Services.LeadsToCanary = nil, false
+			if plan := Decide(s, now); plan.Action.Do != ReleaseRoute {
+				t.Errorf("%s, %s: nothing leads to the canary, and it does %+v", name, phase, plan.Action)
+			}
+		}
+	}
+}
+
+// TestGatesStayOpenUntilTheGatewayFollows states that a canary that did not fail
+// is closed only when the gateway has taken weight 0, within bounds, and that one
+// that failed is closed at once.
+func TestGatesStayOpenUntilTheGatewayFollows(t *testing.T) {
+	s := onRoute()
+	s.Workload.Wanted = Revision{TemplateHash: "c"}
+	now := s.Status.ClockAt
+	plan := Decide(s, now)
+	if plan.Action.Do != SetWeight || plan.Action.Weight != 0 || plan.Status.Phase != RollingBack {
+		t.Fatalf("it does %+v in %s", plan.Action, plan.Status.Phase)
+	}
+	s.Status, s.Route = plan.Status, Route{Message: "Gateway web has not taken generation 4 of the route yet"}
+	if plan := Decide(s, now.Add(time.Second)); plan.Action.Do != Nothing || plan.RequeueAfter == 0 {
+		t.Errorf("before the gateway has followed it does %+v", plan.Action)
+	}
+	if plan := Decide(s, now.Add(routeLag)); plan.Action.Do != StopTraffic {
+		t.Errorf("for a gateway that does not report it does %+v", plan.Action)
+	}
+	s.Route = Route{Reached: true}
+	if plan := Decide(s, now.Add(time.Second)); plan.Action.Do != StopTraffic {
+		t.Errorf("after the gateway has followed it does %+v", plan.Action)
+	}
+	s = onRoute()
+	s.Verdict = Verdict{Outcome: Fail, Message: "it is bad"}
+	if plan := Decide(s, now); plan.Action.Do != StopTraffic {
+		t.Errorf("for one that failed it does %+v", plan.Action)
+	}
+}
+
+// TestUnlistedPodIsAnObstacle states that a ready pod that its Service does not
+// lead to holds the trial, and says so.
+func TestUnlistedPodIsAnObstacle(t *testing.T) {
+	s := onRoute()
+	s.Status.StepStarted, s.Status.Phase = time.Time{}, Starting
+	s.Route.Weight, s.Status.Weight = 0, 0
+	now := s.Status.ClockAt
+	s.Canary.Pods[0].Unlisted, s.Canary.Pods[0].ReadySince = true, now
+	plan := Decide(s, now.Add(heartbeat))
+	if plan.Action.Do != Nothing || plan.Status.ClockStopped != "" || !strings.Contains(plan.Status.Message, "0 of 1 canary pods serve (are ready, and listed by the Service of the canary)") {
+		t.Errorf("soon after it does %+v, clock %q: %s", plan.Action, plan.Status.ClockStopped, plan.Status.Message)
+	}
+	plan = Decide(s, now.Add(routeLag+time.Second))
+	if plan.Status.ClockStopped != ClockBlocked || plan.Health != Stuck || plan.Reason != EndpointsMissing || !strings.Contains(plan.Status.Message, "pod p is ready") {
+		t.Errorf("later its clock is %q, %s for %q: %s", plan.Status.ClockStopped, plan.Health, plan.Reason, plan.Status.Message)
 	}
 }

@@ -106,7 +106,11 @@ func (d *decision) giveBack() Plan {
 	d.say("being deleted: the canary is removed and %s given back", d.Spec.Workload)
 	switch {
 	case d.exposed():
-		return d.do(Action{Do: StopTraffic, Reason: "the Rollout is being deleted"})
+		return d.stop()
+	case d.Spec.Routed && !d.Route.Released && d.returns() && !d.Canary.Deleting:
+		return d.do(Action{Do: DeleteCanary, Reason: "the Rollout is being deleted"})
+	case d.Spec.Routed && !d.Route.Released && d.returns() && d.now.Sub(d.next.PhaseSince) < routeLag:
+		return d.wait()
 	case d.Spec.Routed && !d.Route.Released:
 		// One that cannot be read as well: its Services go with the Rollout.
 		return d.do(Action{Do: ReleaseRoute, Reason: "the Rollout is being deleted"})

@@ -57,7 +57,7 @@ func (d *decision) pausedAmid() Plan {
 func (d *decision) retire() (Plan, bool) {
 	reason := "the trial is over"
 	switch {
-	case d.Spec.Routed && d.Route.Unknown == "" && !d.Route.Released:
+	case d.Spec.Routed && d.Route.Unknown == "" && !d.Route.Released && !d.returns():
 		return d.do(Action{Do: ReleaseRoute, Reason: reason}), true
 	case d.Spec.Routed && !d.Route.Missing && d.next.Phase == Finalising && d.Canary.open() > 0 && !d.Route.Reached:
 		d.say("waits until the gateway sends nothing to the canary any more: %s", d.Route.Message)
@@ -79,6 +79,14 @@ func (d *decision) retire() (Plan, bool) {
 		return d.ending("the canary's pods end"), true
 	}
 	return d.do(Action{Do: DeleteCanary, Reason: reason}), true
+}
+
+// returns says whether the user's own Service, given the route back, might lead to
+// pods of a canary that was taken out of traffic: it selects them too, and drops
+// them only when kubelet and endpoints have followed the gates. On a node that
+// hangs, that is when they are deleted.
+func (d *decision) returns() bool {
+	return d.next.Phase != Finalising && d.Canary.Exists && d.Canary.open() == 0 && (d.Canary.lingers() || d.Services.LeadsToCanary)
 }
 
 // routeLag is how much longer than the drain a gateway that does not report is
@@ -158,7 +166,7 @@ func (d *decision) baking() Plan {
 func (d *decision) rollingBack() Plan {
 	// A route that cannot be read does not keep bad pods of the workload itself.
 	if d.exposed() && (d.Route.Unknown == "" || d.Canary.open() > 0) {
-		return d.do(Action{Do: StopTraffic, Reason: d.next.Message})
+		return d.stop()
 	}
 	if plan, under := d.takeBack(); under {
 		return plan

@@ -54,6 +54,17 @@ func (d *decision) obstacle() Obstacle {
 	case d.Canary.Exists && !d.Canary.Deleting && d.Canary.up() < max(step.Replicas, 1):
 		return d.Canary.Obstacle
 	}
+	return d.unlisted()
+}
+
+// unlisted says that a ready pod of the canary does not get behind its Service.
+func (d *decision) unlisted() Obstacle {
+	for _, p := range d.Canary.Pods {
+		if p.Open && p.Ready && p.Unlisted && d.now.Sub(p.ReadySince) > routeLag {
+			return Obstacle{Reason: EndpointsMissing, Message: fmt.Sprintf(
+				"pod %s is ready, and the Service of the canary leads no port to it: compare targetPort of the Service with the ports of the pod, and see whether the EndpointSlices follow", p.Name)}
+		}
+	}
 	return Obstacle{}
 }
 

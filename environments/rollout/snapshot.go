@@ -128,6 +128,8 @@ const (
 	RouteMissing = "RouteMissing"
 	// RouteRefused: a Gateway does not take the route.
 	RouteRefused = "RouteRefused"
+	// EndpointsMissing: the canary's Service leads to none of its ready pods.
+	EndpointsMissing = "EndpointsMissing"
 )
 
 // Autoscaler is the HorizontalPodAutoscaler of the workload.
@@ -167,9 +169,12 @@ type Pod struct {
 	ContainersReady bool
 	// Open says that the gate is open.
 	Open bool
-	// Ready says that Services send it requests; where a route leads to a Service
-	// of the canary's own, that this one lists it.
-	Ready bool
+	// Ready says that it is, gate and containers, and ReadySince since when.
+	Ready      bool
+	ReadySince time.Time
+	// Unlisted says that the Service that a route leads to does not send it
+	// requests yet.
+	Unlisted bool
 }
 
 // Services are those that Serin owns.
@@ -178,9 +183,12 @@ type Services struct {
 	// Narrow says that the one of stable selects the stable revision alone, so
 	// that the canary's pods get no part of stable's share.
 	Narrow bool
-	// Behind says that the one of stable leads to no pod yet though some of
-	// stable's are ready: a route that named it now would find nobody there.
+	// Behind says that the one of stable leads to no pod yet though some of the
+	// workload's own are ready: a route that named it now would find nobody there.
 	Behind bool
+	// LeadsToCanary says that the one of the canary still leads to a pod, and so
+	// may the user's own, which selects the canary's pods too.
+	LeadsToCanary bool
 }
 
 // Route is what the router sees.
@@ -265,11 +273,22 @@ func (c Canary) open() int32 {
 func (c Canary) Serving() int32 {
 	var n int32
 	for _, p := range c.Pods {
-		if p.Open && p.Ready {
+		if p.Open && p.Ready && !p.Unlisted {
 			n++
 		}
 	}
 	return n
+}
+
+// lingers says whether a pod whose gate is closed still counts as ready: its
+// kubelet has not come to it.
+func (c Canary) lingers() bool {
+	for _, p := range c.Pods {
+		if p.Ready && !p.Open {
+			return true
+		}
+	}
+	return false
 }
 
 // up counts the pods whose containers are ready.

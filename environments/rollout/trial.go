@@ -74,8 +74,19 @@ func (d *decision) ended() (Plan, bool) {
 }
 
 // stop takes the canary out of traffic in the same call in which its end was
-// decided.
+// decided. One that did not fail keeps its gates open until the gateway has
+// weight 0: a gateway that is slow to take that, and quick to drop endpoints,
+// would answer the canary's share with errors.
 func (d *decision) stop() Plan {
+	patient := d.Spec.Routed && d.Route.there() && !d.Route.Released && d.now.Sub(d.next.PhaseSince) < routeLag
+	switch {
+	case d.next.Failure != "" || !patient || d.Canary.open() == 0:
+		return d.do(Action{Do: StopTraffic, Reason: d.next.Message})
+	case d.Route.Weight > 0:
+		return d.do(Action{Do: SetWeight, Weight: 0, Reason: d.next.Message})
+	case !d.Route.Reached:
+		return d.wait()
+	}
 	return d.do(Action{Do: StopTraffic, Reason: d.next.Message})
 }
 
@@ -145,6 +156,8 @@ func (d *decision) prepare() (Plan, bool) {
 		return d.do(Action{Do: DeleteCanary, Reason: "the canary is of another revision"}), true
 	case d.Canary.Deleting:
 		return d.ending(fmt.Sprintf("step %s: the canary before goes first", d.step())), true
+	case d.Spec.Routed && d.Route.there() && d.Route.Released && d.Services.Behind && d.Canary.open() > 0:
+		return d.do(Action{Do: StopTraffic, Reason: "another writer reset the route, and the Service of stable leads to no pod"}), true
 	case d.Spec.Routed && d.Route.there() && d.Route.Released && d.Canary.open() > 0:
 		return d.mendRoute(max(step.Replicas, 1)), true
 	case d.Autoscaler.Exists && (!d.Autoscaler.Held || d.Autoscaler.Floor < d.floor()):
@@ -152,7 +165,7 @@ func (d *decision) prepare() (Plan, bool) {
 	case !d.Canary.Exists:
 		return d.do(Action{Do: CreateCanary, Replicas: max(step.Replicas, 1), Reason: "a new revision is held"}), true
 	case d.Spec.Routed && d.Route.there() && d.Route.Released && d.Services.Behind:
-		d.say("step %s: waits until the Service of stable lists pods of %s", d.step(), nameOf(d.next.Stable))
+		d.say("step %s: waits until the Service of stable leads to its pods", d.step())
 		return d.wait(), true
 	case d.Spec.Routed && d.Route.there() && d.Route.Released && d.Canary.open() == 0:
 		// The user's own Service selects the canary's pods too: were one admitted
@@ -243,11 +256,19 @@ func (d *decision) settle(step Step, need int32) (Plan, bool) {
 	case d.Spec.Routed && !d.Route.Reached:
 		d.say("step %s: waits for the gateway at %s: %s", d.step(), d.Route.Weight, d.Route.Message)
 	case step.Weight > 0 && d.Canary.Serving() < need:
-		d.say("step %s: %d of %d canary pods are ready behind their Service", d.step(), d.Canary.Serving(), need)
+		d.say("step %s: %d of %d canary pods serve%s", d.step(), d.Canary.Serving(), need, d.behind())
 	default:
 		return Plan{}, false
 	}
 	return d.wait(), true
+}
+
+// behind is what makes a pod serve with a route, for people.
+func (d *decision) behind() string {
+	if d.Spec.Routed {
+		return " (are ready, and listed by the Service of the canary)"
+	}
+	return ""
 }
 
 // guard takes the route's share, or what is too much of it, from a canary that has

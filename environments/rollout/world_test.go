@@ -242,7 +242,8 @@ func (w *world) apply(a Action) {
 	case Label:
 		w.labelled, w.unheld = true, false
 	case EnsureServices:
-		w.services = Services{Exist: true, Narrow: a.Narrow}
+		w.services.Behind = !w.services.Exist
+		w.services.Exist, w.services.Narrow = true, a.Narrow
 		w.narrowTo = w.status.Stable.TemplateHash
 	case HoldFloor:
 		w.scaler.Held, w.scaler.Floor = true, a.Replicas
@@ -259,17 +260,24 @@ func (w *world) apply(a Action) {
 			}
 		}
 	case SetWeight:
+		if w.released && w.services.Behind {
+			w.t.Fatalf("the route names a Service of stable that leads nowhere yet\n%s", strings.Join(w.log, "\n"))
+		}
 		w.weight, w.released = a.Weight, false
 	case StopTraffic:
+		// Endpoints follow the gates when things happen.
 		w.weight = 0
 		for i := range w.canary.Pods {
-			w.canary.Pods[i].Open, w.canary.Pods[i].Ready = false, false
+			w.canary.Pods[i].Open = false
 		}
 	case Unhold:
 		w.held, w.unheld = false, true
 	case ReturnToStable:
 		w.push(w.status.Stable.TemplateHash, w.faults[w.status.Stable.TemplateHash])
 	case ReleaseRoute:
+		if w.canary.Exists && w.canary.open() == 0 && (w.canary.lingers() || w.services.LeadsToCanary) {
+			w.t.Fatalf("the user's Service still leads to the canary that was stopped, and gets the route\n%s", strings.Join(w.log, "\n"))
+		}
 		w.weight, w.released = 0, true
 	case DeleteCanary:
 		w.canary.Deleting, w.canary.Pods = true, nil
@@ -314,9 +322,14 @@ func (w *world) happen() {
 	if int32(len(w.canary.Pods)) > w.canary.Replicas {
 		w.canary.Pods = w.canary.Pods[:w.canary.Replicas]
 	}
+	w.services.Behind, w.services.LeadsToCanary = false, false
 	for i := range w.canary.Pods {
 		p := &w.canary.Pods[i]
-		p.Ready = p.Open && p.ContainersReady
+		w.services.LeadsToCanary = w.services.LeadsToCanary || p.Ready
+		p.Unlisted = w.spec.Routed && !p.Ready
+		if ready := p.Open && p.ContainersReady; ready != p.Ready {
+			p.Ready, p.ReadySince = ready, w.now
+		}
 		p.ContainersReady = w.faults[w.canary.TemplateHash] != crash
 	}
 	if !w.held {
