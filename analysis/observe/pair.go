@@ -12,8 +12,8 @@ import (
 // pair is the same question about both arms, stable's first.
 type pair [2]selector
 
-// joined is one selector that matches the series of both arms. There is one
-// where the arms differ in the values of a single label.
+// joined is one selector that asks for the series of both arms. There is one
+// where the arms differ in the values of a single label. It filters nothing.
 func (p pair) joined() (selector, bool) {
 	common, ofStable := p[stable].apart(p[canary])
 	_, ofCanary := p[canary].apart(p[stable])
@@ -25,10 +25,9 @@ func (p pair) joined() (selector, bool) {
 	if !ok || !also {
 		return nil, false
 	}
-	either, err := labels.NewMatcher(labels.MatchRegexp, ofStable[0].Name, first+"|"+second)
-	if err != nil {
-		return nil, false
-	}
+	// Only the source matches by it, so its expression, of two that are valid, is
+	// not compiled here.
+	either := &labels.Matcher{Type: labels.MatchRegexp, Name: ofStable[0].Name, Value: first + "|" + second}
 	return common.with(selector{either}), true
 }
 

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
+	"github.com/golang/groupcache/lru"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -21,11 +23,42 @@ func parseSelector(text string, args map[string]string) (selector, error) {
 	if err != nil {
 		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: err.Error()}
 	}
+	if known, found := parsed.get(rendered); found {
+		return known, nil
+	}
 	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(rendered)
 	if err != nil {
 		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("selector %q: %v", rendered, err)}
 	}
+	parsed.put(rendered, selector(matchers))
 	return matchers, nil
+}
+
+// keptSelectors bounds how many parsed selectors are kept: two for each trial, and
+// those of the checks. One takes some KiB, most of it for its regular expression.
+const keptSelectors = 4096
+
+// parsed are selectors by their text. A trial asks by the same ones at every look,
+// and compiling them costs as much as reading an answer. None is ever changed.
+var parsed = memo{kept: lru.New(keptSelectors)}
+
+type memo struct {
+	mu   sync.Mutex
+	kept *lru.Cache // string -> selector
+}
+
+func (m *memo) get(text string) (selector, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	value, found := m.kept.Get(text)
+	s, _ := value.(selector)
+	return s, found
+}
+
+func (m *memo) put(text string, s selector) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kept.Add(text, s)
 }
 
 // with adds matchers.
