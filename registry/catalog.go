@@ -30,6 +30,9 @@ type LimitedError struct {
 }
 
 func (e *LimitedError) Error() string {
+	if e.RetryAfter <= 0 {
+		return fmt.Sprintf("the registry asks for patience: %v", e.Err)
+	}
 	return fmt.Sprintf("the registry asks to wait %s: %v", e.RetryAfter, e.Err)
 }
 

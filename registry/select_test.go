@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -179,5 +180,19 @@ func TestPolicyFilter(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"2.0.0", "1.0.0"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestLimitedErrorSaysTheWait states that a registry that named no time is not
+// said to have asked for 0 seconds.
+func TestLimitedErrorSaysTheWait(t *testing.T) {
+	cause := errors.New("429 Too Many Requests")
+	for wait, want := range map[time.Duration]string{
+		0:           "the registry asks for patience: 429 Too Many Requests",
+		time.Minute: "the registry asks to wait 1m0s: 429 Too Many Requests",
+	} {
+		if got := (&registry.LimitedError{RetryAfter: wait, Err: cause}).Error(); got != want {
+			t.Errorf("after %s it says %q, want %q", wait, got, want)
+		}
 	}
 }
