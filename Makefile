@@ -139,7 +139,7 @@ e2e-tests: $(GOTESTSUM) sandbox-up
 	$(GOTESTSUM) --format testname --jsonfile $(OUT)/e2e/2-story.json -- -tags e2e $(CLUSTER_TESTS) ./e2e/scenarios/...
 
 .PHONY: servers
-servers: ## Check metric sources against a real server by the port's conformance suite.
+servers: ## Check metric sources against Prometheus and VictoriaMetrics, built from their modules (ONLY=name of one).
 	@rm -rf $(OUT)/servers && mkdir -p $(OUT)/servers
 	@status=0; \
 	$(MAKE) --no-print-directory servers-tests || status=$$?; \
@@ -148,9 +148,11 @@ servers: ## Check metric sources against a real server by the port's conformance
 
 # Most of these tests wait for scrapes, so more of them than cores run at a time.
 .PHONY: servers-tests
-servers-tests: $(GOTESTSUM)
+servers-tests: $(GOTESTSUM) $(SANDBOX)
+	@echo "== builds of the servers"
+	$(SANDBOX) build --profile servers
 	@echo "== metric servers"
-	$(GOTESTSUM) --format testname --jsonfile $(OUT)/servers/1-servers.json -- -tags servers -run Servers -parallel 16 -count 1 -timeout 60m ./e2e/servers/...
+	$(GOTESTSUM) --format testname --jsonfile $(OUT)/servers/1-servers.json -- -tags servers -run 'Servers$(ONLY)' -parallel 16 -count 1 -timeout 60m ./e2e/servers/...
 
 .PHONY: bench
 bench: sandbox-up ## Measure what the documents claim; also written to out/bench.json.

@@ -32,4 +32,6 @@ const (
 	Light = layout.Light
 	// Full adds Gitea, Flux and Traefik.
 	Full = layout.Full
+	// Servers is no sandbox: the metric servers that e2e/servers tries, for Build only.
+	Servers = layout.Servers
 )

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -142,16 +143,24 @@ func buildSteps(l layout.Layout, profile Profile) []progress.Part {
 			return err
 		}})
 	}
+	if profile == Servers {
+		return steps
+	}
 	return append(steps, progress.Part{Name: "build of the sandbox's helpers", Run: func(ctx context.Context) error { return builds.BuildHelpers(ctx, l) }})
 }
 
-// Build builds what a profile needs and starts nothing. It does not need root.
+// Build builds what a profile, or Servers, needs and starts nothing. It does not
+// need root.
 func Build(ctx context.Context, options Options) error {
+	profile := options.Profile
+	if profile == Servers {
+		options.Profile = Light // Up knows no servers
+	}
 	options, l, err := options.complete()
 	if err != nil {
 		return err
 	}
-	return orFull(l, progress.Run(ctx, options.Progress, buildSteps(l, options.Profile)))
+	return orFull(l, progress.Run(ctx, options.Progress, buildSteps(l, cmp.Or(profile, options.Profile))))
 }
 
 // orFull adds to an error that a disk is full, where one is.

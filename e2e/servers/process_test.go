@@ -75,7 +75,7 @@ func (p *process) start(t *testing.T) {
 		}
 	}()
 	if err := <-started; err != nil {
-		t.Fatalf("%s: %v; install Debian's package prometheus", p.name, err)
+		t.Fatalf("%s: %v; \"make servers\" builds it", p.name, err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,6 +164,20 @@ func tail(file string) string {
 	}
 	const longest = 4000
 	return string(text[max(0, len(text)-longest):])
+}
+
+// tool is where a program lies that "make servers" builds.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	cache := os.Getenv("SERIN_CACHE")
+	if cache == "" {
+		cache = "../../.cache"
+	}
+	path, err := filepath.Abs(filepath.Join(cache, "tools", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // free is an address of loopback that nobody listens at.

@@ -3,6 +3,7 @@
 package servers
 
 import (
+	"cmp"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -12,22 +13,39 @@ import (
 	"github.com/serin-gitops/serin/analysis/sourcetest"
 )
 
-// debian is the Prometheus of Debian 12.
+// The programs of Prometheus that are tried.
 const debian = "/usr/bin/prometheus"
+
+func current(t *testing.T) string { return tool(t, "prometheus") }
 
 // scraper is a Prometheus that scrapes a list of targets.
 type scraper struct {
 	*process
-	address string
+	address, dir string
 }
 
-// startScraper starts a Prometheus that scrapes every second.
-func startScraper(t *testing.T, name, binary string, list targets, args ...string) scraper {
+// scraping is how a Prometheus scrapes.
+type scraping struct {
+	list targets
+	// interval is of scrapes; empty: a second.
+	interval string
+	// global is added to that part of the configuration, more to all of it; both
+	// are YAML.
+	global, more string
+}
+
+// startScraper starts a Prometheus.
+func startScraper(t *testing.T, name, binary string, s scraping, args ...string) scraper {
 	t.Helper()
 	dir, address := t.TempDir(), free(t)
-	argv := append([]string{binary, "--config.file=" + file(t, dir, "prometheus.yml", list.scrapeConfig("1s", ", refresh_interval: 1s")),
-		"--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address, "--log.level=warn"}, args...)
-	return scraper{process: background(t, name, "http://"+address+"/-/ready", argv...), address: address}
+	if binary != debian {
+		// Older ones know a flag for it.
+		s.global += "  scrape_native_histograms: true\n"
+	}
+	config := "global:\n  evaluation_interval: 1m\n" + s.global + s.more + s.list.scrapeConfig(cmp.Or(s.interval, "1s"), ", refresh_interval: 1s")
+	argv := append([]string{binary, "--config.file=" + file(t, dir, "prometheus.yml", config), "--storage.tsdb.path=" + filepath.Join(dir, "data"),
+		"--web.listen-address=" + address, "--log.level=warn"}, args...)
+	return scraper{process: background(t, name, "http://"+address+"/-/ready", argv...), address: address, dir: dir}
 }
 
 // source asks a server.
@@ -42,12 +60,23 @@ func source(t *testing.T, options prometheus.Options) analysis.Source {
 
 // crash ends a process as a crash would, and begin starts it again.
 func (p *process) crash(t *testing.T) { p.end(t, syscall.SIGKILL) }
+func (p *process) close(t *testing.T) { p.end(t, syscall.SIGTERM) }
 func (p *process) begin(t *testing.T) { p.start(t) }
 
 // TestServersDebian tries the Prometheus of Debian 12.
 func TestServersDebian(t *testing.T) {
 	list := newTargets(t)
-	server := startScraper(t, "prometheus", debian, list, "--enable-feature=native-histograms")
+	server := startScraper(t, "prometheus", debian, scraping{list: list}, "--enable-feature=native-histograms")
+	sourcetest.Run(t, sourcetest.Server{
+		Source: source(t, prometheus.Options{URL: "http://" + server.address}), Scrape: list.write,
+		Stop: server.crash, Start: server.begin, Native: true,
+	})
+}
+
+// TestServersPrometheus tries the current Prometheus.
+func TestServersPrometheus(t *testing.T) {
+	list := newTargets(t)
+	server := startScraper(t, "prometheus", current(t), scraping{list: list})
 	sourcetest.Run(t, sourcetest.Server{
 		Source: source(t, prometheus.Options{URL: "http://" + server.address}), Scrape: list.write,
 		Stop: server.crash, Start: server.begin, Native: true,

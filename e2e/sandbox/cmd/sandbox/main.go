@@ -91,7 +91,7 @@ func downCommand(options *sandbox.Options) *cobra.Command {
 
 func buildCommand(options *sandbox.Options) *cobra.Command {
 	c := &cobra.Command{Use: "build", Short: "Build what a profile needs and start nothing", Args: cobra.NoArgs}
-	profileFlag(c, options)
+	c.Flags().StringVar((*string)(&options.Profile), "profile", string(sandbox.Light), "light, full, or servers for the metric servers that make servers tries")
 	c.RunE = func(c *cobra.Command, _ []string) error { return sandbox.Build(c.Context(), *options) }
 	return c
 }

@@ -37,6 +37,8 @@ type Tool struct {
 const (
 	kubernetesVersion = "v1.37.2"
 	versionPackage    = "k8s.io/component-base/version"
+	// withoutClouds leaves the discoveries of clouds out of Prometheus' libraries.
+	withoutClouds = "remove_all_sd"
 )
 
 // tools are built in this order. The reports of Kubernetes' parts about their
@@ -57,6 +59,9 @@ var tools = []Tool{
 		ldflags: "-X github.com/traefik/traefik/v3/pkg/version.Version=3.6.7"},
 	{Name: "source-controller", module: "flux", pkg: "github.com/fluxcd/source-controller", profile: layout.Full},
 	{Name: "kustomize-controller", module: "flux", pkg: "github.com/fluxcd/kustomize-controller", profile: layout.Full},
+	// The scrape targets come from a file: each discovery of a cloud is a client library less to build.
+	{Name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus", tags: withoutClouds, profile: layout.Servers},
+	{Name: "victoria-metrics", pkg: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics", profile: layout.Servers},
 }
 
 // names by which the kubernetes binary is called.
@@ -101,7 +106,9 @@ func (t Tool) stamp(dir, compiler string) (string, error) {
 
 // For lists the tools of a profile in the order they are built.
 func For(profile layout.Profile) []Tool {
-	return slices.DeleteFunc(slices.Clone(tools), func(one Tool) bool { return one.profile == layout.Full && profile != layout.Full })
+	return slices.DeleteFunc(slices.Clone(tools), func(one Tool) bool {
+		return one.profile != profile && (one.profile != layout.Light || profile != layout.Full)
+	})
 }
 
 // Build builds the tool unless an up-to-date one is there. A second builder

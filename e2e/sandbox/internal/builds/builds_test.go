@@ -5,7 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 )
 
 // required gives the versions that the module in a folder is built of.
@@ -94,4 +97,23 @@ func TestStampChangesWithSourcesSumsFlagsAndCompiler(t *testing.T) {
 	expectNew("go.sum", base, "go1")
 	write("main.go", "package main // changed")
 	expectNew("source", base, "go1")
+}
+
+func TestProfilesBuildTheirOwnTools(t *testing.T) {
+	names := func(profile layout.Profile) string {
+		var all []string
+		for _, one := range For(profile) {
+			all = append(all, one.Name)
+		}
+		return strings.Join(all, " ")
+	}
+	for profile, want := range map[layout.Profile]string{
+		layout.Light:   "kubernetes coredns",
+		layout.Full:    "kubernetes coredns gitea traefik source-controller kustomize-controller",
+		layout.Servers: "prometheus victoria-metrics",
+	} {
+		if got := names(profile); got != want {
+			t.Errorf("%s builds %s, want %s", profile, got, want)
+		}
+	}
 }

@@ -172,6 +172,8 @@ const (
 	Light Profile = "light"
 	// Full adds Gitea, Flux and Traefik.
 	Full Profile = "full"
+	// Servers is no sandbox: the metric servers that e2e/servers tries, built only.
+	Servers Profile = "servers"
 )
 
 // PollInterval is how often something is looked at that is waited for.
