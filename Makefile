@@ -139,7 +139,7 @@ e2e-tests: $(GOTESTSUM) sandbox-up
 	$(GOTESTSUM) --format testname --jsonfile $(OUT)/e2e/2-story.json -- -tags e2e $(CLUSTER_TESTS) ./e2e/scenarios/...
 
 .PHONY: servers
-servers: ## Check metric sources against Prometheus and VictoriaMetrics, built from their modules (ONLY=name of one).
+servers: ## Check metric sources against Prometheus, VictoriaMetrics and Thanos, built from their modules (ONLY=name of one).
 	@rm -rf $(OUT)/servers && mkdir -p $(OUT)/servers
 	@status=0; \
 	$(MAKE) --no-print-directory servers-tests || status=$$?; \

@@ -62,6 +62,8 @@ var tools = []Tool{
 	// The scrape targets come from a file: each discovery of a cloud is a client library less to build.
 	{Name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus", tags: withoutClouds, profile: layout.Servers},
 	{Name: "victoria-metrics", pkg: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics", profile: layout.Servers},
+	// slicelabels as upstream: Thanos takes labels to be laid out as its messages have them.
+	{Name: "thanos", pkg: "github.com/thanos-io/thanos/cmd/thanos", tags: "netgo slicelabels " + withoutClouds, profile: layout.Servers},
 }
 
 // names by which the kubernetes binary is called.
