@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
+	"github.com/serin-gitops/serin/controllers/internal/status"
 )
 
 // TestIntegrationWeightWaitsForEndpoints gives the workload's Service a named port,
@@ -93,12 +94,7 @@ func (e *env) ready() bool {
 	if err := e.client.Get(e.t.Context(), client.ObjectKey{Namespace: e.namespace, Name: pods[0]}, &pod); err != nil {
 		e.t.Fatal(err)
 	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
+	return status.PodIs(&pod, corev1.PodReady)
 }
 
 // canaryWeight is what the first rule of a route gives the canary, and whether
