@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -16,34 +15,11 @@ import (
 // closed remembers the last trial of each Rollout whose record is closed. It is
 // empty after a start: whoever wrote the end of a trial may have died before the
 // record was closed, so it is asked for once.
-type closed struct {
-	mu     sync.Mutex
-	trials map[types.NamespacedName]int64
-}
+type closed struct{ remembered[int64] }
 
 // due says whether the trial is over and its record not known to be closed.
 func (c *closed) due(key types.NamespacedName, s rollout.Status) bool {
-	if s.Trial == 0 || s.Phase.Watched() || s.Phase == rollout.RollingBack {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.trials[key] != s.Trial
-}
-
-func (c *closed) note(key types.NamespacedName, trial int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.trials == nil {
-		c.trials = map[types.NamespacedName]int64{}
-	}
-	c.trials[key] = trial
-}
-
-func (c *closed) clear(key types.NamespacedName) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.trials, key)
+	return s.Trial != 0 && !s.Phase.Watched() && s.Phase != rollout.RollingBack && c.last(key) != s.Trial
 }
 
 // close closes the record of a trial that is over.

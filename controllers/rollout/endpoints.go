@@ -37,18 +37,19 @@ func Cached() map[client.Object]cache.ByObject {
 // pod is ready some time before its Service lists it, and a gateway that is given
 // the weight meanwhile answers the canary's share with an error.
 func (r *Reconciler) observeEndpoints(ctx context.Context, s *scene) error {
-	canary, err := r.listed(ctx, s.rollout, canarySuffix)
+	listed, err := r.listed(ctx, s.rollout)
 	if err != nil {
 		return err
 	}
+	name := s.rollout.Spec.WorkloadRef.Name
+	canary, stable := listed[name+canarySuffix], listed[name+stableSuffix]
 	pods := s.snapshot.Canary.Pods
 	for i := range pods {
 		pods[i].Unlisted = !canary.Has(pods[i].Name)
 	}
 	s.snapshot.Services.LeadsToCanary = canary.Len() > 0
-	stable, err := r.listed(ctx, s.rollout, stableSuffix)
 	s.snapshot.Services.Behind = stable.Len() == 0 && servingPods(s.ownPods) > 0
-	return err
+	return nil
 }
 
 // ownService says whether a Service is the Rollout's, and bears its mark still.
@@ -66,29 +67,31 @@ func readySince(pod *corev1.Pod) time.Time {
 	return time.Time{}
 }
 
-// listed names the pods that one of a Rollout's two Services sends requests to.
-func (r *Reconciler) listed(ctx context.Context, ro *v1alpha1.Rollout, suffix string) (sets.Set[string], error) {
-	service := ro.Spec.WorkloadRef.Name + suffix
+// listed names the pods that each of a Rollout's Services sends requests to, by the
+// Service's name.
+func (r *Reconciler) listed(ctx context.Context, ro *v1alpha1.Rollout) (map[string]sets.Set[string], error) {
 	var list discoveryv1.EndpointSliceList
-	err := r.List(ctx, &list, client.InNamespace(ro.Namespace),
-		client.MatchingLabels{v1alpha1.LabelRollout: ro.Name, discoveryv1.LabelServiceName: service})
-	if err != nil {
-		return nil, fmt.Errorf("list the EndpointSlices of Service %s/%s: %w", ro.Namespace, service, err)
+	if err := r.List(ctx, &list, client.InNamespace(ro.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: ro.Name}); err != nil {
+		return nil, fmt.Errorf("list the EndpointSlices of the Services of Rollout %s/%s: %w", ro.Namespace, ro.Name, err)
 	}
-	pods := sets.New[string]()
+	listed := map[string]sets.Set[string]{}
 	for _, slice := range list.Items {
 		if len(slice.Ports) == 0 {
 			continue // None of the pods has the port that the Service names.
 		}
+		service := slice.Labels[discoveryv1.LabelServiceName]
 		for _, endpoint := range slice.Endpoints {
 			// Readiness that is not known counts as ready, says the API.
 			ready := endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
 			if ready && endpoint.TargetRef != nil && endpoint.TargetRef.Kind == "Pod" {
-				pods.Insert(endpoint.TargetRef.Name)
+				if listed[service] == nil {
+					listed[service] = sets.New[string]()
+				}
+				listed[service].Insert(endpoint.TargetRef.Name)
 			}
 		}
 	}
-	return pods, nil
+	return listed, nil
 }
 
 // ofEndpoints wakes the Rollout whose canary's Service lists other pods. That of

@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -56,32 +55,8 @@ func (r *Reconciler) report(ctx context.Context, s *scene, plan rollout.Plan) er
 	return nil
 }
 
-// attempts remembers, for each Rollout, why its last action failed.
-type attempts struct {
-	mu       sync.Mutex
-	failures map[types.NamespacedName]string
-}
-
-func (a *attempts) note(key types.NamespacedName, failure string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.failures == nil {
-		a.failures = map[types.NamespacedName]string{}
-	}
-	a.failures[key] = failure
-}
-
-func (a *attempts) clear(key types.NamespacedName) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.failures, key)
-}
-
-func (a *attempts) last(key types.NamespacedName) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.failures[key]
-}
+// attempts remember why the last action of a Rollout failed.
+type attempts struct{ remembered[string] }
 
 // trialOf says what is to be judged now: the canary's pods while steps are
 // taken; with them the workload's own new pods once it rolls; these alone while

@@ -36,14 +36,12 @@ type Options struct {
 	Progress io.Writer
 }
 
-// complete checks the options and fills in defaults.
-func (o Options) complete() (Options, layout.Layout, error) {
-	switch o.Profile {
-	case "":
-		o.Profile = Light
-	case Light, Full:
-	default:
-		return o, layout.Layout{}, fmt.Errorf("profile %q: must be %s or %s", o.Profile, Light, Full)
+// complete checks the options and fills in defaults. Of profiles it knows those that
+// Up does, and also more.
+func (o Options) complete(also ...Profile) (Options, layout.Layout, error) {
+	o.Profile = cmp.Or(o.Profile, Light)
+	if known := append([]Profile{Light, Full}, also...); !slices.Contains(known, o.Profile) {
+		return o, layout.Layout{}, fmt.Errorf("profile %q: must be one of %q", o.Profile, known)
 	}
 	if o.Progress == nil {
 		o.Progress = io.Discard
@@ -152,15 +150,11 @@ func buildSteps(l layout.Layout, profile Profile) []progress.Part {
 // Build builds what a profile, or Servers, needs and starts nothing. It does not
 // need root.
 func Build(ctx context.Context, options Options) error {
-	profile := options.Profile
-	if profile == Servers {
-		options.Profile = Light // Up knows no servers
-	}
-	options, l, err := options.complete()
+	options, l, err := options.complete(Servers)
 	if err != nil {
 		return err
 	}
-	return orFull(l, progress.Run(ctx, options.Progress, buildSteps(l, cmp.Or(profile, options.Profile))))
+	return orFull(l, progress.Run(ctx, options.Progress, buildSteps(l, options.Profile)))
 }
 
 // orFull adds to an error that a disk is full, where one is.

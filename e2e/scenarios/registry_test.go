@@ -55,11 +55,11 @@ func lookThrough(t *testing.T, address string) *atomic.Int32 {
 	t.Helper()
 	pipeline, err := w.ThePipeline(t.Context())
 	must(t, err)
-	real := pipeline.Spec.Images[0].Endpoint
+	direct := pipeline.Spec.Images[0].Endpoint
 	answer := new(atomic.Int32)
 	answer.Store(http.StatusOK)
 	proxy := &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: real}) },
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: direct}) },
 		Transport: &http.Transport{DialContext: w.Dial},
 	}
 	listener, err := w.Listen(address)
@@ -74,7 +74,7 @@ func lookThrough(t *testing.T, address string) *atomic.Int32 {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	t.Cleanup(func() {
-		lookAt(t, real)
+		lookAt(t, direct)
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}

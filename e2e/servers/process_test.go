@@ -75,7 +75,7 @@ func (p *process) start(t *testing.T) {
 		}
 	}()
 	if err := <-started; err != nil {
-		t.Fatalf("%s: %v; \"make servers\" builds it", p.name, err)
+		t.Fatalf("%s: %v; \"make servers\" builds it, or it is of Debian's package prometheus", p.name, err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -57,7 +57,7 @@ func (d *decision) pausedAmid() Plan {
 func (d *decision) retire() (Plan, bool) {
 	reason := "the trial is over"
 	switch {
-	case d.Spec.Routed && d.Route.Unknown == "" && !d.Route.Released && !d.returns():
+	case d.releasable():
 		return d.do(Action{Do: ReleaseRoute, Reason: reason}), true
 	case d.Spec.Routed && !d.Route.Missing && d.next.Phase == Finalising && d.Canary.open() > 0 && !d.Route.Reached:
 		d.say("waits until the gateway sends nothing to the canary any more: %s", d.Route.Message)
@@ -89,8 +89,13 @@ func (d *decision) returns() bool {
 	return d.next.Phase != Finalising && d.Canary.Exists && d.Canary.open() == 0 && (d.Canary.lingers() || d.Services.LeadsToCanary)
 }
 
-// routeLag is how much longer than the drain a gateway that does not report is
-// waited for.
+// releasable says whether the route is to be given back now.
+func (d *decision) releasable() bool {
+	return d.Spec.Routed && d.Route.Unknown == "" && !d.Route.Released && !d.returns()
+}
+
+// routeLag is how long what follows a route or a gate late is waited for: a gateway
+// that does not report (with a drain, so much longer), and endpoints.
 const routeLag = 30 * time.Second
 
 // drains is how long the canary's pods are still kept.

@@ -42,7 +42,7 @@ func (d *decision) leftover() (Plan, bool) {
 	switch {
 	case d.exposed():
 		return d.do(Action{Do: StopTraffic, Reason: "no trial is under way"}), true
-	case d.Spec.Routed && d.Route.Unknown == "" && !d.Route.Released && !d.returns():
+	case d.releasable():
 		return d.do(Action{Do: ReleaseRoute, Reason: "no trial is under way"}), true
 	case d.Canary.Exists && !d.Canary.Deleting:
 		return d.do(Action{Do: DeleteCanary, Reason: "no trial is under way"}), true

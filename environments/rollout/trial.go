@@ -78,13 +78,12 @@ func (d *decision) ended() (Plan, bool) {
 // weight 0: a gateway that is slow to take that, and quick to drop endpoints,
 // would answer the canary's share with errors.
 func (d *decision) stop() Plan {
-	patient := d.Spec.Routed && d.Route.there() && !d.Route.Released && d.now.Sub(d.next.PhaseSince) < routeLag
+	patient := d.next.Failure == "" && d.Canary.open() > 0 &&
+		d.Spec.Routed && d.Route.there() && !d.Route.Released && d.now.Sub(d.next.PhaseSince) < routeLag
 	switch {
-	case d.next.Failure != "" || !patient || d.Canary.open() == 0:
-		return d.do(Action{Do: StopTraffic, Reason: d.next.Message})
-	case d.Route.Weight > 0:
+	case patient && d.Route.Weight > 0:
 		return d.do(Action{Do: SetWeight, Weight: 0, Reason: d.next.Message})
-	case !d.Route.Reached:
+	case patient && !d.Route.Reached:
 		return d.wait()
 	}
 	return d.do(Action{Do: StopTraffic, Reason: d.next.Message})

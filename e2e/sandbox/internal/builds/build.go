@@ -109,7 +109,8 @@ func (t Tool) stamp(dir, compiler string) (string, error) {
 // For lists the tools of a profile in the order they are built.
 func For(profile layout.Profile) []Tool {
 	return slices.DeleteFunc(slices.Clone(tools), func(one Tool) bool {
-		return one.profile != profile && (one.profile != layout.Light || profile != layout.Full)
+		needed := one.profile == profile || one.profile == layout.Light && profile == layout.Full
+		return !needed
 	})
 }
 
