@@ -40,6 +40,9 @@ IN_MEMORY       = $(if $(MEMORY),GOTMPDIR=$${GOTMPDIR:-$${TMPDIR:-/tmp}} TMPDIR=
 # One package at a time: these share one cluster.
 CLUSTER_TESTS := -p 1 -count 1 -timeout 40m
 
+# Runs a command with huge pages for every process, as Debian's own kernels have it.
+HUGE_PAGES_FOR := $(CURDIR)/e2e/sandbox/hugepages.sh
+
 # Without this line the first thing that a newcomer sees is Go at its downloads.
 BUILDING := [ -d "$$(go env GOCACHE)/00" ] || echo "Go fetches and builds the modules of this program first: 2 to 5 minutes, once."
 
@@ -52,15 +55,15 @@ help: ## List the targets.
 .PHONY: demo
 demo: ## Show a release travel to production and a bad one come back (PROFILE=light|full, DEMO_KEEP=1; KUBECONFIG=file REGISTRY=host/path on a cluster of yours).
 	@$(BUILDING)
-	@go run ./e2e/demo --profile $(PROFILE) $(if $(filter command% environment%,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG) --registry "$(REGISTRY)" --registry-push "$(REGISTRY_PUSH)" --prometheus "$(PROMETHEUS)")
+	@$(HUGE_PAGES_FOR) go run ./e2e/demo --profile $(PROFILE) $(if $(filter command% environment%,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG) --registry "$(REGISTRY)" --registry-push "$(REGISTRY_PUSH)" --prometheus "$(PROMETHEUS)")
 
 .PHONY: test
 test: ## Check everything that needs the light sandbox: style, unit, heavy, integration, scenarios.
 	@$(BUILDING)
 	@rm -rf $(OUT)/test && mkdir -p $(OUT)/test
 	@status=0; \
-	$(MAKE) --no-print-directory check unit heavy example RACE=1 && \
-	$(MAKE) --no-print-directory integration scenarios || status=$$?; \
+	$(HUGE_PAGES_FOR) $(MAKE) --no-print-directory check unit heavy example RACE=1 && \
+	$(HUGE_PAGES_FOR) $(MAKE) --no-print-directory integration scenarios || status=$$?; \
 	$(MAKE) --no-print-directory sandbox-down || status=$$?; \
 	go run ./e2e/tally $(OUT)/test/*.json || status=$$?; \
 	exit $$status
@@ -70,7 +73,7 @@ e2e: ## Check the full sandbox: Gitea, Flux and Traefik.
 	@$(BUILDING)
 	@rm -rf $(OUT)/e2e && mkdir -p $(OUT)/e2e
 	@status=0; \
-	$(MAKE) --no-print-directory e2e-tests || status=$$?; \
+	$(HUGE_PAGES_FOR) $(MAKE) --no-print-directory e2e-tests || status=$$?; \
 	$(MAKE) --no-print-directory sandbox-down || status=$$?; \
 	go run ./e2e/tally $(OUT)/e2e/*.json || status=$$?; \
 	exit $$status
@@ -139,10 +142,10 @@ e2e-tests: $(GOTESTSUM) sandbox-up
 	$(GOTESTSUM) --format testname --jsonfile $(OUT)/e2e/2-story.json -- -tags e2e $(CLUSTER_TESTS) ./e2e/scenarios/...
 
 .PHONY: servers
-servers: ## Check metric sources against Prometheus, VictoriaMetrics and Thanos, built from their modules (ONLY=name of one).
+servers: ## Check metric sources against Prometheus, VictoriaMetrics, Thanos and Mimir, built from their modules (ONLY=name of one).
 	@rm -rf $(OUT)/servers && mkdir -p $(OUT)/servers
 	@status=0; \
-	$(MAKE) --no-print-directory servers-tests || status=$$?; \
+	$(HUGE_PAGES_FOR) $(MAKE) --no-print-directory servers-tests || status=$$?; \
 	go run ./e2e/tally $(OUT)/servers/*.json || status=$$?; \
 	exit $$status
 
@@ -170,7 +173,7 @@ docs: ## Write docs/reference.md anew from the CRDs.
 
 .PHONY: sandbox-up
 sandbox-up: $(SANDBOX) ## Bring the sandbox up (PROFILE=light|full); up twice is up once.
-	$(SANDBOX) up --profile $(PROFILE)
+	$(HUGE_PAGES_FOR) $(SANDBOX) up --profile $(PROFILE)
 
 .PHONY: sandbox-down
 sandbox-down: $(SANDBOX) ## Stop the sandbox and leave nothing.

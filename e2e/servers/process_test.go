@@ -19,7 +19,8 @@ import (
 	"time"
 )
 
-// patience is how long a server may take to be ready on a loaded machine.
+// patience is how long a server may take to be ready; on a loaded machine Mimir
+// was seen to take minutes.
 const patience = 10 * time.Minute
 
 // process is one program in the background.

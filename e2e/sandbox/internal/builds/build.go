@@ -64,6 +64,7 @@ var tools = []Tool{
 	{Name: "victoria-metrics", pkg: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics", profile: layout.Servers},
 	// slicelabels as upstream: Thanos takes labels to be laid out as its messages have them.
 	{Name: "thanos", pkg: "github.com/thanos-io/thanos/cmd/thanos", tags: "netgo slicelabels " + withoutClouds, profile: layout.Servers},
+	{Name: "mimir", pkg: "github.com/grafana/mimir/cmd/mimir", tags: "netgo " + withoutClouds, profile: layout.Servers},
 }
 
 // names by which the kubernetes binary is called.

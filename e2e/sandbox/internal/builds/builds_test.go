@@ -110,7 +110,7 @@ func TestProfilesBuildTheirOwnTools(t *testing.T) {
 	for profile, want := range map[layout.Profile]string{
 		layout.Light:   "kubernetes coredns",
 		layout.Full:    "kubernetes coredns gitea traefik source-controller kustomize-controller",
-		layout.Servers: "prometheus victoria-metrics thanos",
+		layout.Servers: "prometheus victoria-metrics thanos mimir",
 	} {
 		if got := names(profile); got != want {
 			t.Errorf("%s builds %s, want %s", profile, got, want)
