@@ -2,10 +2,8 @@ package analysis
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -75,12 +73,15 @@ type Bucket struct {
 // Key writes the labels in a fixed order, so that series can be told apart and
 // sorted.
 func (s Series) Key() string {
-	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
-		b.WriteString(name)
-		b.WriteByte('=')
-		b.WriteString(strconv.Quote(s.Labels[name]))
-		b.WriteByte(',')
+	names, length := make([]string, 0, len(s.Labels)), 0
+	for name, value := range s.Labels {
+		names, length = append(names, name), length+len(name)+len(value)+len(`="",`)
 	}
-	return b.String()
+	slices.Sort(names)
+	key := make([]byte, 0, length)
+	for _, name := range names {
+		key = append(append(key, name...), '=')
+		key = append(strconv.AppendQuote(key, s.Labels[name]), ',')
+	}
+	return string(key)
 }

@@ -2,7 +2,6 @@ package observe
 
 import (
 	"regexp"
-	"slices"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -45,7 +44,7 @@ func both(whole, narrow pair) (selector, bool) {
 // apart splits the matchers into those that other has too and the rest.
 func (s selector) apart(other selector) (common, rest selector) {
 	for _, m := range s {
-		if slices.ContainsFunc(other, func(o *labels.Matcher) bool { return o.String() == m.String() }) {
+		if other.has(m) {
 			common = append(common, m)
 		} else {
 			rest = append(rest, m)

@@ -3,6 +3,7 @@ package observe
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -75,10 +76,17 @@ func (s selector) String() string {
 	return "{" + strings.Join(slices.Compact(parts), ",") + "}"
 }
 
+// has is true where one of the matchers is as the given one.
+func (s selector) has(like *labels.Matcher) bool {
+	return slices.ContainsFunc(s, func(m *labels.Matcher) bool {
+		return m.Type == like.Type && m.Name == like.Name && m.Value == like.Value
+	})
+}
+
 // narrows is true when every series of s is one of wider: s has all of its matchers.
 func (s selector) narrows(wider selector) bool {
 	for _, w := range wider {
-		if !slices.ContainsFunc(s, func(m *labels.Matcher) bool { return m.String() == w.String() }) {
+		if !s.has(w) {
 			return false
 		}
 	}
@@ -125,9 +133,6 @@ func (s selector) bucket(bounds ...string) (selector, error) {
 	if !named {
 		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("latency.histogram %s has no metric name", s)}
 	}
-	le, err := labels.NewMatcher(labels.MatchRegexp, labels.BucketLabel, strings.Join(bounds, "|"))
-	if err != nil {
-		return nil, &analysis.Absence{Kind: analysis.BadQuery, Message: err.Error()}
-	}
-	return append(out, le), nil
+	le, err := parseSelector("{"+labels.BucketLabel+"=~"+strconv.Quote(strings.Join(bounds, "|"))+"}", nil)
+	return append(out, le...), err
 }

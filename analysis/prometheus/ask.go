@@ -76,7 +76,7 @@ func (c *Client) query(ctx context.Context, query string, at time.Time) (model.V
 	ctx, giveBack := withShare(ctx, c.reading)
 	defer giveBack()
 	sent := time.Now()
-	value, warnings, _, err := c.api.Query(ctx, query, at)
+	value, warnings, err := c.send(ctx, query, at)
 	c.asked(waited, err == nil)
 	if err == nil && value == nil {
 		err = errors.New("the answer holds no value")
@@ -92,6 +92,16 @@ func (c *Client) query(ctx context.Context, query string, at time.Time) (model.V
 		return nil, &analysis.Absence{Kind: analysis.Partial, Message: short(c.clean(strings.Join(warnings, "; ")))}
 	}
 	return value, nil
+}
+
+// send asks the server once.
+func (c *Client) send(ctx context.Context, query string, at time.Time) (model.Value, []string, error) {
+	connection := &quick{Client: c.server}
+	value, warnings, _, err := promv1.NewAPI(connection).Query(ctx, query, at)
+	if err == nil && connection.read != nil {
+		return connection.read.Data.Matrix, connection.read.Warnings, nil
+	}
+	return value, warnings, err
 }
 
 // afford waits until the budget has room for a query.

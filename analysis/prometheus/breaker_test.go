@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/api"
-	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 
 	"github.com/serin-gitops/serin/analysis"
 	"github.com/serin-gitops/serin/analysis/observe"
@@ -79,7 +78,7 @@ func connect(t *testing.T, pool *Pool, o Options, to *remote) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.api = promv1.NewAPI(inner)
+	c.server = inner
 	return c
 }
 

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/api"
-	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
@@ -75,7 +74,7 @@ type OAuth2 struct {
 // Client is a Source. Identical questions asked at once share one request,
 // and the answers about a past window are remembered for a short time.
 type Client struct {
-	api     promv1.API
+	server  api.Client
 	where   string
 	secrets secrets
 	timeout time.Duration
@@ -123,7 +122,7 @@ func New(o Options) (*Client, error) {
 	}
 	return &Client{
 		asked: asked, withheld: withheld,
-		api: promv1.NewAPI(c), where: plain(u), secrets: known, timeout: o.timeout(),
+		server: c, where: plain(u), secrets: known, timeout: o.timeout(),
 		release: httpClient.CloseIdleConnections,
 		budget:  rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond))),
 		answers: newCache(), reading: semaphore.NewWeighted(maxReading),
@@ -213,7 +212,10 @@ func sorted(series []analysis.Series) []analysis.Series {
 
 // convert sorts samples and drops what is outside (Start, End] or repeated.
 func convert(stream *model.SampleStream, q analysis.SeriesQuery) analysis.Series {
-	s := analysis.Series{Labels: make(map[string]string, len(stream.Metric))}
+	s := analysis.Series{
+		Labels:  make(map[string]string, len(stream.Metric)),
+		Samples: make([]analysis.Sample, 0, len(stream.Values)+len(stream.Histograms)),
+	}
 	for name, value := range stream.Metric {
 		s.Labels[string(name)] = string(value)
 	}
