@@ -40,7 +40,7 @@ IN_MEMORY       = $(if $(MEMORY),GOTMPDIR=$${GOTMPDIR:-$${TMPDIR:-/tmp}} TMPDIR=
 # One package at a time: these share one cluster.
 CLUSTER_TESTS := -p 1 -count 1 -timeout 40m
 
-# Runs a command with huge pages for every process, as Debian's own kernels have it.
+# Becomes a command, with huge pages for every process as Debian's own kernels have it.
 HUGE_PAGES_FOR := $(CURDIR)/e2e/sandbox/hugepages.sh
 
 # Without this line the first thing that a newcomer sees is Go at its downloads.
@@ -62,11 +62,15 @@ test: ## Check everything that needs the light sandbox: style, unit, heavy, inte
 	@$(BUILDING)
 	@rm -rf $(OUT)/test && mkdir -p $(OUT)/test
 	@status=0; \
-	$(HUGE_PAGES_FOR) $(MAKE) --no-print-directory check unit heavy example RACE=1 && \
-	$(HUGE_PAGES_FOR) $(MAKE) --no-print-directory integration scenarios || status=$$?; \
+	$(HUGE_PAGES_FOR) $(MAKE) --no-print-directory test-parts || status=$$?; \
 	$(MAKE) --no-print-directory sandbox-down || status=$$?; \
 	go run ./e2e/tally $(OUT)/test/*.json || status=$$?; \
 	exit $$status
+
+.PHONY: test-parts
+test-parts:
+	$(MAKE) --no-print-directory check unit heavy example RACE=1
+	$(MAKE) --no-print-directory integration scenarios
 
 .PHONY: e2e
 e2e: ## Check the full sandbox: Gitea, Flux and Traefik.

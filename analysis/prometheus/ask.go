@@ -78,9 +78,6 @@ func (c *Client) query(ctx context.Context, query string, at time.Time) (model.V
 	sent := time.Now()
 	value, warnings, err := c.send(ctx, query, at)
 	c.asked(waited, err == nil)
-	if err == nil && value == nil {
-		err = errors.New("the answer holds no value")
-	}
 	if err != nil {
 		err = c.classify(err, query)
 	}
@@ -98,10 +95,17 @@ func (c *Client) query(ctx context.Context, query string, at time.Time) (model.V
 func (c *Client) send(ctx context.Context, query string, at time.Time) (model.Value, []string, error) {
 	connection := &quick{Client: c.server}
 	value, warnings, _, err := promv1.NewAPI(connection).Query(ctx, query, at)
-	if err == nil && connection.read != nil {
-		return connection.read.Data.Matrix, connection.read.Warnings, nil
+	if err != nil {
+		return nil, nil, err
 	}
-	return value, warnings, err
+	if connection.read != nil {
+		return connection.read.value(), connection.read.warnings, nil
+	}
+	switch value.(type) {
+	case *model.Scalar, *model.String:
+		return value, warnings, nil
+	}
+	return nil, nil, connection.refusal()
 }
 
 // afford waits until the budget has room for a query.

@@ -165,7 +165,7 @@ func TestHeavyLargeAnswersTogether(t *testing.T) {
 			arrived.Done()
 			<-finish
 		}
-		answer(seven)(w, r)
+		answer(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"7"]}]}}`)(w, r)
 	}))
 	defer server.Close()
 	client := func(path string) *prometheus.Client {
