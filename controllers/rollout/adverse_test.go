@@ -7,7 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
@@ -72,30 +72,35 @@ func TestPatienceIsBounded(t *testing.T) {
 // TestRecordIsClosedOnce states that a record is closed after the end of its
 // trial, by whichever process comes, and asked for once by each.
 func TestRecordIsClosedOnce(t *testing.T) {
-	key := types.NamespacedName{Namespace: "prod", Name: "shop"}
+	shop := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "shop", UID: "first"}}
 	over := rollout.Status{Phase: rollout.RolledBack, Trial: 2}
 	var c closed
 	for _, s := range []rollout.Status{
 		{Phase: rollout.Healthy}, {Phase: rollout.Progressing, Trial: 2}, {Phase: rollout.Baking, Trial: 2}, {Phase: rollout.RollingBack, Trial: 2},
 	} {
-		if c.due(key, s) {
+		if c.due(shop, s) {
 			t.Errorf("%s of trial %d: a record is to be closed", s.Phase, s.Trial)
 		}
 	}
-	if !c.due(key, over) {
+	if !c.due(shop, over) {
 		t.Error("the record of a trial that is over is not closed")
 	}
-	c.note(key, 2)
-	if c.due(key, over) {
+	c.note(shop, 2)
+	if c.due(shop, over) {
 		t.Error("a record that is closed is closed again")
 	}
 	over.Trial = 3
-	if !c.due(key, over) {
+	if !c.due(shop, over) {
 		t.Error("that of the next trial is not")
 	}
 	over.Trial = 2
-	c.clear(key)
-	if !c.due(key, over) {
+	again := shop.DeepCopy()
+	again.UID = "second"
+	if !c.due(again, over) {
+		t.Error("one that was made again inherits what is known of the first")
+	}
+	c.clear(client.ObjectKeyFromObject(shop))
+	if !c.due(shop, over) {
 		t.Error("what is known of a Rollout outlives it")
 	}
 }

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/serin-gitops/serin/api/v1alpha1"
 	"github.com/serin-gitops/serin/environments/rollout"
 )
@@ -18,19 +15,18 @@ import (
 type closed struct{ remembered[int64] }
 
 // due says whether the trial is over and its record not known to be closed.
-func (c *closed) due(key types.NamespacedName, s rollout.Status) bool {
-	return s.Trial != 0 && !s.Phase.Watched() && s.Phase != rollout.RollingBack && c.last(key) != s.Trial
+func (c *closed) due(ro *v1alpha1.Rollout, s rollout.Status) bool {
+	return s.Trial != 0 && !s.Phase.Watched() && s.Phase != rollout.RollingBack && c.last(ro) != s.Trial
 }
 
 // close closes the record of a trial that is over.
 func (r *Reconciler) close(ctx context.Context, ro *v1alpha1.Rollout, s rollout.Status, now time.Time) error {
-	key := client.ObjectKeyFromObject(ro)
-	if !r.closed.due(key, s) {
+	if !r.closed.due(ro, s) {
 		return nil
 	}
 	if err := r.Analyst.End(ctx, ro, s.Trial, now); err != nil {
 		return fmt.Errorf("close the record of trial %d: %w", s.Trial, err)
 	}
-	r.closed.note(key, s.Trial)
+	r.closed.note(ro, s.Trial)
 	return nil
 }

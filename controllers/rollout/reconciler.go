@@ -257,17 +257,16 @@ func (r *Reconciler) perform(ctx context.Context, s *scene, a rollout.Action) er
 	if a.Do == rollout.Nothing {
 		return nil
 	}
-	key := client.ObjectKeyFromObject(s.rollout)
 	logger := log.FromContext(ctx).WithValues("action", a.Do)
 	err := r.act(ctx, s, a)
 	switch {
 	case err == nil:
-		r.attempts.clear(key)
+		r.attempts.clear(client.ObjectKeyFromObject(s.rollout))
 		logger.Info(a.Reason, "phase", s.snapshot.Status.Phase, "weight", a.Weight, "pod", a.Pod)
 		return nil
 	case apierrors.IsConflict(err), errors.Is(err, traffic.ErrConflict):
 		return errBehind{object: err.Error()}
 	}
-	r.attempts.note(key, err.Error())
+	r.attempts.note(s.rollout, err.Error())
 	return fmt.Errorf("%s: %w", a.Do, err)
 }

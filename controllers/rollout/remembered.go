@@ -4,22 +4,28 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // remembered is what this process noted last of each Rollout; nothing is the zero
-// value.
+// value. One that was deleted and made again under its name inherits nothing.
 type remembered[V any] struct {
 	mu    sync.Mutex
-	notes map[types.NamespacedName]V
+	notes map[types.NamespacedName]noted[V]
 }
 
-func (r *remembered[V]) note(key types.NamespacedName, value V) {
+type noted[V any] struct {
+	of    types.UID
+	value V
+}
+
+func (r *remembered[V]) note(of client.Object, value V) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.notes == nil {
-		r.notes = map[types.NamespacedName]V{}
+		r.notes = map[types.NamespacedName]noted[V]{}
 	}
-	r.notes[key] = value
+	r.notes[client.ObjectKeyFromObject(of)] = noted[V]{of: of.GetUID(), value: value}
 }
 
 func (r *remembered[V]) clear(key types.NamespacedName) {
@@ -28,8 +34,11 @@ func (r *remembered[V]) clear(key types.NamespacedName) {
 	delete(r.notes, key)
 }
 
-func (r *remembered[V]) last(key types.NamespacedName) V {
+func (r *remembered[V]) last(of client.Object) (value V) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.notes[key]
+	if last := r.notes[client.ObjectKeyFromObject(of)]; last.of == of.GetUID() {
+		return last.value
+	}
+	return value
 }

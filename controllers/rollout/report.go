@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/serin-gitops/serin/controllers/internal/status"
 	"github.com/serin-gitops/serin/environments/rollout"
@@ -25,7 +24,7 @@ func (r *Reconciler) report(ctx context.Context, s *scene, plan rollout.Plan) er
 		next.Status.AnalysisRun = RunName(s.rollout.Name, plan.Status.Trial)
 	}
 	message, conditions := plan.Status.Message, &next.Status.Conditions
-	failure := r.attempts.last(client.ObjectKeyFromObject(s.rollout))
+	failure := r.attempts.last(s.rollout)
 	switch {
 	case failure != "" && plan.Action.Do != rollout.Nothing:
 		status.Failing(conditions, s.rollout.Generation, "ActionFailed", message+" (it is tried again: "+failure+")")
