@@ -30,7 +30,7 @@ HEAVY          := ^(Test|Fuzz)Heavy
 HEAVY_PACKAGES  = $(shell git grep --untracked -lE '^func (Test|Fuzz)Heavy' -- '*_test.go' | xargs -r dirname | sort -u | sed 's,^,./,')
 # Many tests wait more than they compute, so more packages than cores run at a
 # time. Nobody debugs these binaries: without DWARF they are linked sooner.
-UNIT_FLAGS     := $(if $(RACE),-race) -ldflags=-w -p 4 -timeout 15m $(if $(FRESH),-count 1)
+UNIT_FLAGS     := $(if $(RACE),-race) -ldflags=-w -p 4 -timeout 30m $(if $(FRESH),-count 1)
 # Tests of Git and of stores wait for a disk to have what nobody will read: their
 # files are in memory where there is room and programs may run from there. What the
 # compiler and the linker write stays where it was.
@@ -42,6 +42,7 @@ CLUSTER_TESTS := -p 1 -count 1 -timeout 40m
 
 # Becomes a command, with huge pages for every process as Debian's own kernels have it.
 HUGE_PAGES_FOR := $(CURDIR)/e2e/sandbox/hugepages.sh
+BESIDE         := $(CURDIR)/e2e/sandbox/beside.sh
 
 # Without this line the first thing that a newcomer sees is Go at its downloads.
 BUILDING := [ -d "$$(go env GOCACHE)/00" ] || echo "Go fetches and builds the modules of this program first: 2 to 5 minutes, once."
@@ -58,7 +59,7 @@ demo: ## Show a release travel to production and a bad one come back (PROFILE=li
 	@$(HUGE_PAGES_FOR) go run ./e2e/demo --profile $(PROFILE) $(if $(filter command% environment%,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG) --registry "$(REGISTRY)" --registry-push "$(REGISTRY_PUSH)" --prometheus "$(PROMETHEUS)")
 
 .PHONY: test
-test: ## Check everything that needs the light sandbox: style, unit, heavy, integration, scenarios.
+test: ## Check everything that needs the light sandbox: style, unit and heavy tests, and beside them integration and scenarios.
 	@$(BUILDING)
 	@rm -rf $(OUT)/test && mkdir -p $(OUT)/test
 	@status=0; \
@@ -67,10 +68,11 @@ test: ## Check everything that needs the light sandbox: style, unit, heavy, inte
 	go run ./e2e/tally $(OUT)/test/*.json || status=$$?; \
 	exit $$status
 
+# The cluster's tests wait most of their time, and the code's compute: these take
+# what processor time those leave. Both use the program that is built before.
 .PHONY: test-parts
-test-parts:
-	$(MAKE) --no-print-directory check unit heavy example RACE=1
-	$(MAKE) --no-print-directory integration scenarios
+test-parts: $(GOTESTSUM) fmt-check
+	$(BESIDE) code $(MAKE) --no-print-directory check unit heavy example RACE=1 -- $(MAKE) --no-print-directory integration scenarios
 
 .PHONY: e2e
 e2e: ## Check the full sandbox: Gitea, Flux and Traefik.
