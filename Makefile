@@ -164,7 +164,7 @@ servers-tests: $(GOTESTSUM) $(SANDBOX)
 	$(GOTESTSUM) --format testname --jsonfile $(OUT)/servers/1-servers.json -- -tags servers -run 'Servers$(ONLY)' -parallel 16 -count 1 -timeout 60m ./e2e/servers/...
 
 .PHONY: bench
-bench: sandbox-up ## Measure what the documents claim; also written to out/bench.json.
+bench: ## Measure what the documents claim; also written to out/bench.json. The last parts bring the sandbox up.
 	go run ./e2e/bench
 
 .PHONY: plots
