@@ -71,7 +71,7 @@ test: ## Check everything that needs the light sandbox: style, unit and heavy te
 # The cluster's tests wait most of their time, and the code's compute: these take
 # what processor time those leave. Both use the program that is built before.
 .PHONY: test-parts
-test-parts: $(GOTESTSUM) fmt-check
+test-parts: $(GOTESTSUM)
 	$(BESIDE) code $(MAKE) --no-print-directory check unit heavy example RACE=1 -- $(MAKE) --no-print-directory integration scenarios
 
 .PHONY: e2e
