@@ -81,7 +81,7 @@ func (e *expressions) compile(expression string, want *cel.Type) (cel.Program, e
 }
 
 // evaluate runs a program on an answer and converts what it yields. The error is
-// errNoRoom where the time for it is over, which is no fault of the answer.
+// errNotJudged where the time for it is over, which is no fault of the answer.
 func evaluate[T any](ctx context.Context, p cel.Program, r response) (T, error) {
 	var zero T
 	input := map[string]any{"status": r.status, "headers": r.headers, "body": string(r.body)}
@@ -92,7 +92,7 @@ func evaluate[T any](ctx context.Context, p cel.Program, r response) (T, error) 
 	}
 	out, _, err := p.ContextEval(ctx, input)
 	if err != nil && ctx.Err() != nil {
-		return zero, errNoRoom
+		return zero, errNotJudged
 	}
 	if err != nil {
 		return zero, failure(err, jsonErr != nil)

@@ -108,7 +108,7 @@ func (p *Prober) node(ctx context.Context, turn turn, check analysis.Peers, prog
 			return nil
 		})
 	}
-	if errors.Is(n.err, errNoRoom) {
+	if errors.Is(n.err, errNotJudged) {
 		return node{}
 	}
 	return n

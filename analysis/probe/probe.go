@@ -70,6 +70,7 @@ type Prober struct {
 	client      *retryablehttp.Client
 	expressions *expressions
 	room        *room
+	pulse       *pulse
 }
 
 // New makes a Prober.
@@ -87,14 +88,14 @@ func New() (*Prober, error) {
 	client.HTTPClient = &http.Client{
 		// Pods are asked directly and may not send the controller elsewhere.
 		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: DefaultTimeout}).DialContext,
+			DialContext:         (&net.Dialer{Timeout: MaxTimeout}).DialContext,
 			MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second,
-			TLSHandshakeTimeout: DefaultTimeout, ForceAttemptHTTP2: true,
+			TLSHandshakeTimeout: MaxTimeout, ForceAttemptHTTP2: true,
 			MaxResponseHeaderBytes: maxHeader,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &Prober{client: client, expressions: programs, room: newRoom()}, nil
+	return &Prober{client: client, expressions: programs, room: newRoom(), pulse: newPulse()}, nil
 }
 
 // Check says whether a check's expressions compile; a wrong one is an
@@ -172,7 +173,7 @@ func (p *Prober) look(ctx context.Context, turn turn, asked Asked, now time.Time
 		// Cut short by the caller, not by the pods.
 		err = &analysis.Absence{Kind: analysis.NoData, Message: "the look was interrupted"}
 	case len(o.Probes) == 0:
-		err = &analysis.Absence{Kind: analysis.NoData, Message: "no answer of a canary pod could be read: too many large ones came at once, or the look took too long"}
+		err = &analysis.Absence{Kind: analysis.NoData, Message: "no answer of a canary pod could be read: too many large ones came at once, the look took too long, or Serin had too little processor time"}
 	}
 	if err != nil {
 		o.Probes = nil
@@ -197,7 +198,7 @@ func (p *Prober) http(ctx context.Context, turn turn, check analysis.HTTP, pods 
 			var err error
 			result.Pass, err = evaluate[bool](turn.limited, program, r)
 			switch {
-			case errors.Is(err, errNoRoom):
+			case errors.Is(err, errNotJudged):
 				return err
 			case err != nil:
 				result.Pass = false
@@ -210,7 +211,7 @@ func (p *Prober) http(ctx context.Context, turn turn, check analysis.HTTP, pods 
 			return nil
 		})
 		switch {
-		case errors.Is(err, errNoRoom):
+		case errors.Is(err, errNotJudged):
 			return analysis.ProbeResult{}
 		case err != nil:
 			result.Message = err.Error()
@@ -249,6 +250,13 @@ type endpoint struct {
 
 func (e endpoint) describe() string { return ":" + strconv.Itoa(int(e.port)) + e.pathOrRoot() }
 
+func (e endpoint) methodOrGet() string {
+	if e.method == "" {
+		return http.MethodGet
+	}
+	return e.method
+}
+
 func (e endpoint) pathOrRoot() string {
 	if strings.HasPrefix(e.path, "/") {
 		return e.path
@@ -270,7 +278,7 @@ func (e endpoint) url(ip string) (string, error) {
 
 // ask makes one request and has use read the answer, while there is room for it.
 // The error tells a person what happened, without the answer's body; it is
-// errNoRoom where that is no fault of the pod.
+// errNotJudged where that is no fault of the pod.
 func (p *Prober) ask(ctx context.Context, turn turn, e endpoint, pod Pod, use func(response) error) error {
 	timeout := e.timeout
 	if timeout <= 0 {
@@ -279,6 +287,21 @@ func (p *Prober) ask(ctx context.Context, turn turn, e endpoint, pod Pod, use fu
 	timeout = min(timeout, MaxTimeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	before := p.pulse.begin()
+	err := p.request(ctx, turn, e, pod, use)
+	missed := p.pulse.end() - before
+	switch {
+	case !timedOut(err):
+		return err
+	case missed >= timeout/tolerable:
+		// The answer may have been there for long, with nobody to read it.
+		return errNotJudged
+	}
+	return fmt.Errorf("%s %s: no answer within %s", e.methodOrGet(), e.describe(), timeout)
+}
+
+// request is ask without the timeout. What ran into that is told by timedOut.
+func (p *Prober) request(ctx context.Context, turn turn, e endpoint, pod Pod, use func(response) error) error {
 	if pod.IP == "" {
 		return errors.New("the pod has no address yet")
 	}
@@ -286,10 +309,7 @@ func (p *Prober) ask(ctx context.Context, turn turn, e endpoint, pod Pod, use fu
 	if err != nil {
 		return err
 	}
-	method := e.method
-	if method == "" {
-		method = http.MethodGet
-	}
+	method := e.methodOrGet()
 	request, err := retryablehttp.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, e.describe(), err)
@@ -298,14 +318,14 @@ func (p *Prober) ask(ctx context.Context, turn turn, e endpoint, pod Pod, use fu
 	request.Header.Set("User-Agent", "serin")
 	answer, err := p.client.Do(request)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, e.describe(), cause(err, timeout))
+		return fmt.Errorf("%s %s: %w", method, e.describe(), cause(err))
 	}
 	defer func() { _ = answer.Body.Close() }()
 	body := &bounded{from: io.LimitReader(answer.Body, maxBody+1), room: p.room.texts}
 	defer body.giveBack()
 	text, err := io.ReadAll(body)
 	if err != nil {
-		return fmt.Errorf("%s %s: reading the answer: %w", method, e.describe(), cause(err, timeout))
+		return fmt.Errorf("%s %s: reading the answer: %w", method, e.describe(), cause(err))
 	}
 	if len(text) > maxBody {
 		return fmt.Errorf("%s %s: the answer is larger than 1 MiB", method, e.describe())
@@ -322,11 +342,14 @@ func (p *Prober) ask(ctx context.Context, turn turn, e endpoint, pod Pod, use fu
 	return use(response{status: answer.StatusCode, headers: headers, body: text})
 }
 
+// timedOut tells an answer that did not come in time.
+func timedOut(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
 // cause is the innermost reason that says something to a person.
-func cause(err error, timeout time.Duration) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("no answer within %s", timeout)
-	}
+func cause(err error) error {
 	var outer *url.Error
 	if errors.As(err, &outer) {
 		return outer.Err

@@ -29,9 +29,9 @@ const (
 	elementWeight = 48
 )
 
-// errNoRoom is an answer that was not judged for want of room or time: no fault of
-// the pod.
-var errNoRoom = errors.New("too many large answers at once")
+// errNotJudged is an answer that was not judged for want of room, time or processor time:
+// no fault of the pod.
+var errNotJudged = errors.New("no room or time for the answer")
 
 // room is what answers share.
 type room struct {
@@ -47,7 +47,7 @@ func newRoom() *room {
 func (r *room) enter(patient context.Context, text []byte) (giveBack func(), err error) {
 	weight := min(weigh(text), maxValues)
 	if r.values.Acquire(patient, weight) != nil {
-		return nil, errNoRoom
+		return nil, errNotJudged
 	}
 	return func() { r.values.Release(weight) }, nil
 }
@@ -67,13 +67,13 @@ type bounded struct {
 	read, taken int64
 }
 
-// Read implements io.Reader. It fails with errNoRoom.
+// Read implements io.Reader. It fails with errNotJudged.
 func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	for b.read += int64(n); b.read > b.taken+freely; b.taken += freely {
 		// Who waited here would run into the timeout, and be taken for slow.
 		if !b.room.TryAcquire(freely) {
-			return 0, errNoRoom
+			return 0, errNotJudged
 		}
 	}
 	return n, err
