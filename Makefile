@@ -131,12 +131,12 @@ example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
 integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, with Serin in the test's process.
 	@echo "== integration"; mkdir -p $(OUT)/test
 	set -a; . $(CACHE)/sandbox/environment; set +a; \
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/4-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/4-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) -parallel 6 ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
 
 .PHONY: scenarios
 scenarios: $(GOTESTSUM) sandbox-up ## Scenarios in the light sandbox, with Serin in the cluster.
 	@echo "== scenarios"; mkdir -p $(OUT)/test
-	$(GOTESTSUM) --format testname --jsonfile $(OUT)/test/5-scenarios.json -- -tags scenarios $(CLUSTER_TESTS) ./e2e/scenarios/...
+	$(GOTESTSUM) --format testname --jsonfile $(OUT)/test/5-scenarios.json -- -tags scenarios $(CLUSTER_TESTS) -parallel 4 ./e2e/scenarios/...
 
 .PHONY: e2e-tests
 e2e-tests: PROFILE := full

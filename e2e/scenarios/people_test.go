@@ -23,17 +23,18 @@ import (
 // TestRejected: a person deletes the proposal's branch; the promotion is
 // Rejected and the branch is not made again for that Release.
 func TestRejected(t *testing.T) {
+	l := beside(t, "rejected", "dev", "staging")
 	ctx := t.Context()
-	version := push(t, images.Good)
-	promotion, err := w.WaitPhase(ctx, "staging", version, long, v1alpha1.PromotionAwaitingApproval)
+	version := l.push(t, images.Good)
+	promotion, err := l.WaitPhase(ctx, "staging", version, long, v1alpha1.PromotionAwaitingApproval)
 	must(t, err)
-	must(t, w.Git.DeleteBranch(ctx, promotion.Status.PullRequest.Branch))
-	_, err = w.WaitPhase(ctx, "staging", version, long, v1alpha1.PromotionRejected)
+	must(t, l.Git.DeleteBranch(ctx, promotion.Status.PullRequest.Branch))
+	_, err = l.WaitPhase(ctx, "staging", version, long, v1alpha1.PromotionRejected)
 	must(t, err)
 	// The Pipeline looks again and again; the branch must stay away.
 	observed := time.Now()
 	must(t, world.Eventually(ctx, long, "20 s without a new branch", func(ctx context.Context) (string, error) {
-		branches, err := w.Git.Branches(ctx)
+		branches, err := l.Git.Branches(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -48,18 +49,19 @@ func TestRejected(t *testing.T) {
 		return "", nil
 	}))
 	// A newer Release is proposed again.
-	toStaging(t, push(t, images.Good))
+	l.toStaging(t, l.push(t, images.Good))
 }
 
 // TestHeld: a person's revert is respected until a newer Release comes.
 func TestHeld(t *testing.T) {
+	l := beside(t, "held", "dev")
 	ctx := t.Context()
-	version := push(t, images.Good)
-	_, err := w.WaitPhase(ctx, "dev", version, long, v1alpha1.PromotionSucceeded)
+	version := l.push(t, images.Good)
+	_, err := l.WaitPhase(ctx, "dev", version, long, v1alpha1.PromotionSucceeded)
 	must(t, err)
-	must(t, w.Git.Revert(ctx, overlayPath("dev")))
+	must(t, l.Git.Revert(ctx, overlayPath("dev")))
 	must(t, world.Eventually(ctx, long, "dev to be held", func(ctx context.Context) (string, error) {
-		pipeline, err := w.ThePipeline(ctx)
+		pipeline, err := l.ThePipeline(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -71,25 +73,26 @@ func TestHeld(t *testing.T) {
 		}
 		return "it is not", nil
 	}))
-	if text := overlay(t, "dev"); strings.Contains(text, version) {
+	if text := l.overlay(t, "dev"); strings.Contains(text, version) {
 		t.Errorf("the revert was not respected:\n%s", text)
 	}
-	must(t, w.WaitHealthy(ctx, "dev", push(t, images.Good), long))
+	must(t, l.WaitHealthy(ctx, "dev", l.push(t, images.Good), long))
 }
 
 // TestBrokenOverlay: an overlay that does not render stops the promotion with
 // the file's name, and nothing is written.
 func TestBrokenOverlay(t *testing.T) {
+	l := beside(t, "broken", "dev")
 	ctx := t.Context()
-	good := overlay(t, "dev")
-	must(t, w.Git.Commit(ctx, "A file that is not there", overlayPath("dev"), func(text []byte) []byte {
+	good := l.overlay(t, "dev")
+	must(t, l.Git.Commit(ctx, "A file that is not there", overlayPath("dev"), func(text []byte) []byte {
 		return []byte(strings.Replace(string(text), "../../components/hostpath", "../../components/missing-file.yaml", 1))
 	}))
-	tip, err := w.Git.Tip(ctx)
+	tip, err := l.Git.Tip(ctx)
 	must(t, err)
-	version := push(t, images.Good)
+	version := l.push(t, images.Good)
 	must(t, world.Eventually(ctx, long, "the promotion to name the file", func(ctx context.Context) (string, error) {
-		promotion, err := w.Promotion(ctx, "dev", version)
+		promotion, err := l.Promotion(ctx, "dev", version)
 		if err != nil || promotion == nil {
 			return "there is no promotion", err
 		}
@@ -99,18 +102,19 @@ func TestBrokenOverlay(t *testing.T) {
 		}
 		return "it says: " + promotion.Status.Message, nil
 	}))
-	now, err := w.Git.Tip(ctx)
+	now, err := l.Git.Tip(ctx)
 	must(t, err)
 	if now != tip {
 		t.Errorf("the branch moved from %s to %s although the overlay does not render", tip, now)
 	}
-	must(t, w.Git.Commit(ctx, "Without that file", overlayPath("dev"), func([]byte) []byte { return []byte(good) }))
-	must(t, w.WaitHealthy(ctx, "dev", push(t, images.Good), long))
+	must(t, l.Git.Commit(ctx, "Without that file", overlayPath("dev"), func([]byte) []byte { return []byte(good) }))
+	must(t, l.WaitHealthy(ctx, "dev", l.push(t, images.Good), long))
 }
 
 // TestWrongCredentials: the Pipeline says so, without the secret, and others go
 // on.
 func TestWrongCredentials(t *testing.T) {
+	l := beside(t, "credentials", "dev")
 	ctx := t.Context()
 	const secret = "not-the-password-4711"
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "wrong-"}}
@@ -124,7 +128,7 @@ func TestWrongCredentials(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace.Name, Name: "deploy"},
 		StringData: map[string]string{"username": "deploy", "password": secret},
 	}))
-	original, err := w.ThePipeline(ctx)
+	original, err := l.ThePipeline(ctx)
 	must(t, err)
 	pipeline := &v1alpha1.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: namespace.Name, Name: "wrong"}, Spec: original.Spec}
 	must(t, w.Client.Create(ctx, pipeline))
@@ -153,5 +157,5 @@ func TestWrongCredentials(t *testing.T) {
 		}
 		return "it is still there", err
 	}))
-	must(t, w.WaitHealthy(ctx, "dev", push(t, images.Good), long))
+	must(t, l.WaitHealthy(ctx, "dev", l.push(t, images.Good), long))
 }

@@ -28,32 +28,33 @@ const troubledRegistry = sandbox.NodeAddress + ":5055"
 // what is known already goes on its way, and what was pushed meanwhile is found
 // afterwards.
 func TestRegistryTrouble(t *testing.T) {
-	answer := lookThrough(t, troubledRegistry)
-	version := push(t, images.Good)
-	_, err := w.WaitPhase(t.Context(), "staging", version, long, v1alpha1.PromotionAwaitingApproval)
+	l := beside(t, "registry", "dev", "staging")
+	answer := lookThrough(t, l, troubledRegistry)
+	version := l.push(t, images.Good)
+	_, err := l.WaitPhase(t.Context(), "staging", version, long, v1alpha1.PromotionAwaitingApproval)
 	must(t, err)
 
 	answer.Store(http.StatusTooManyRequests)
-	trouble(t, "RegistryLimited")
-	must(t, w.Approve(t.Context(), "staging", version, long))
-	must(t, w.WaitHealthy(t.Context(), "staging", version, long))
+	trouble(t, l, "RegistryLimited")
+	must(t, l.Approve(t.Context(), "staging", version, long))
+	must(t, l.WaitHealthy(t.Context(), "staging", version, long))
 
 	answer.Store(http.StatusInternalServerError)
-	newer := push(t, images.Good)
-	trouble(t, "RegistryFailed")
-	if found, err := w.Release(t.Context(), newer); err != nil || found != nil {
+	newer := l.push(t, images.Good)
+	trouble(t, l, "RegistryFailed")
+	if found, err := l.Release(t.Context(), newer); err != nil || found != nil {
 		t.Errorf("release %s is there (%v), and the registry told of none", newer, err)
 	}
 	answer.Store(http.StatusOK)
-	must(t, w.WaitHealthy(t.Context(), "dev", newer, long))
+	must(t, l.WaitHealthy(t.Context(), "dev", newer, long))
 }
 
 // lookThrough lets the Pipeline see the registry through a proxy at an address of
 // the sandbox until the test ends. It answers with the status that is stored, and
 // 200 leaves the answer to the registry.
-func lookThrough(t *testing.T, address string) *atomic.Int32 {
+func lookThrough(t *testing.T, l *line, address string) *atomic.Int32 {
 	t.Helper()
-	pipeline, err := w.ThePipeline(t.Context())
+	pipeline, err := l.ThePipeline(t.Context())
 	must(t, err)
 	direct := pipeline.Spec.Images[0].Endpoint
 	answer := new(atomic.Int32)
@@ -74,7 +75,7 @@ func lookThrough(t *testing.T, address string) *atomic.Int32 {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	t.Cleanup(func() {
-		lookAt(t, direct)
+		lookAt(t, l, direct)
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
@@ -82,15 +83,15 @@ func lookThrough(t *testing.T, address string) *atomic.Int32 {
 			t.Error(err)
 		}
 	})
-	lookAt(t, address)
+	lookAt(t, l, address)
 	return answer
 }
 
 // lookAt names another endpoint for the Pipeline's image.
-func lookAt(t *testing.T, endpoint string) {
+func lookAt(t *testing.T, l *line, endpoint string) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
-	pipeline, err := w.ThePipeline(ctx)
+	pipeline, err := l.ThePipeline(ctx)
 	must(t, err)
 	next := pipeline.DeepCopy()
 	next.Spec.Images[0].Endpoint = endpoint
@@ -98,10 +99,10 @@ func lookAt(t *testing.T, endpoint string) {
 }
 
 // trouble waits until the Pipeline is not Ready for that reason.
-func trouble(t *testing.T, reason string) {
+func trouble(t *testing.T, l *line, reason string) {
 	t.Helper()
 	must(t, world.Eventually(t.Context(), long, "the Pipeline to say "+reason, func(ctx context.Context) (string, error) {
-		pipeline, err := w.ThePipeline(ctx)
+		pipeline, err := l.ThePipeline(ctx)
 		if err != nil {
 			return "", err
 		}

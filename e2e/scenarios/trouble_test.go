@@ -18,23 +18,24 @@ import (
 // TestPrometheusStopped: an outage of monitoring freezes a canary; it neither
 // goes on nor back, and goes on when monitoring is there again.
 func TestPrometheusStopped(t *testing.T) {
+	l := alone()
 	ctx := t.Context()
 	traffic, err := w.StartTraffic(ctx, "prod", 20, 10*time.Minute)
 	must(t, err)
-	version := push(t, images.Good)
-	toStaging(t, version)
-	must(t, w.Approve(ctx, "prod", version, long))
-	rollout(t, "prod", "a canary with traffic", func(s v1alpha1.RolloutStatus) bool {
+	version := l.push(t, images.Good)
+	l.toStaging(t, version)
+	must(t, l.Approve(ctx, "prod", version, long))
+	l.rollout(t, "prod", "a canary with traffic", func(s v1alpha1.RolloutStatus) bool {
 		return s.Phase == v1alpha1.RolloutProgressing && s.Weight > 0
 	})
 	must(t, w.KillPart(ctx, "prometheus"))
-	frozen := rollout(t, "prod", "frozen", func(s v1alpha1.RolloutStatus) bool { return s.ClockStopped == "Frozen" })
+	frozen := l.rollout(t, "prod", "frozen", func(s v1alpha1.RolloutStatus) bool { return s.ClockStopped == "Frozen" })
 	clock := frozen.Status.Clock.Duration
 	t.Logf("frozen at %d%%: %s", frozen.Status.Weight, frozen.Status.Message)
 	// What must not happen is watched for longer than the step would take.
 	observed := time.Now()
 	must(t, world.Eventually(ctx, long, "25 s of outage", func(ctx context.Context) (string, error) {
-		now, err := w.Rollout(ctx, "prod")
+		now, err := l.Rollout(ctx, "prod")
 		if err != nil {
 			return "", err
 		}
@@ -50,7 +51,7 @@ func TestPrometheusStopped(t *testing.T) {
 		return "", nil
 	}))
 	must(t, w.StartPart(ctx, "prometheus"))
-	must(t, w.WaitHealthy(ctx, "prod", version, long))
+	must(t, l.WaitHealthy(ctx, "prod", version, long))
 	stats, err := traffic.Stop(ctx)
 	must(t, err)
 	if stats.Failed != 0 {
@@ -61,6 +62,7 @@ func TestPrometheusStopped(t *testing.T) {
 // TestKilledTenTimes: Serin is killed at ten random moments of a release's way
 // to prod; the end is the same, and no request fails.
 func TestKilledTenTimes(t *testing.T) {
+	l := alone()
 	ctx := t.Context()
 	traffic, err := w.StartTraffic(ctx, "prod", 20, 15*time.Minute)
 	must(t, err)
@@ -86,18 +88,18 @@ func TestKilledTenTimes(t *testing.T) {
 		}
 		killed <- kills
 	}()
-	version := push(t, images.Good)
+	version := l.push(t, images.Good)
 	way := func() error {
-		if err := w.WaitHealthy(ctx, "dev", version, 3*long); err != nil {
+		if err := l.WaitHealthy(ctx, "dev", version, 3*long); err != nil {
 			return err
 		}
-		if err := w.Approve(ctx, "staging", version, 3*long); err != nil {
+		if err := l.Approve(ctx, "staging", version, 3*long); err != nil {
 			return err
 		}
-		if err := w.Approve(ctx, "prod", version, 3*long); err != nil {
+		if err := l.Approve(ctx, "prod", version, 3*long); err != nil {
 			return err
 		}
-		return w.WaitHealthy(ctx, "prod", version, 3*long)
+		return l.WaitHealthy(ctx, "prod", version, 3*long)
 	}
 	must(t, world.Eventually(ctx, 3*long, "the way to prod", func(context.Context) (string, error) { return "", way() }))
 	kills := <-killed
@@ -106,14 +108,14 @@ func TestKilledTenTimes(t *testing.T) {
 		t.Errorf("killed %d times, want 10", kills)
 	}
 	must(t, w.WaitForSerin(ctx))
-	_, err = w.WaitPhase(ctx, "prod", version, long, v1alpha1.PromotionSucceeded)
+	_, err = l.WaitPhase(ctx, "prod", version, long, v1alpha1.PromotionSucceeded)
 	must(t, err)
 	stats, err := traffic.Stop(ctx)
 	must(t, err)
 	if stats.Failed != 0 {
 		t.Errorf("%d of %d requests failed: %+v", stats.Failed, stats.Requests, stats.Versions)
 	}
-	messages, err := w.Git.Log(ctx)
+	messages, err := l.Git.Log(ctx)
 	must(t, err)
 	for _, environment := range world.Environments {
 		count := 0
@@ -133,24 +135,25 @@ const v1alpha1Environment = "Serin-Environment: "
 // TestPushRace: another writer pushes to the branch while promotions are
 // written; nobody's edit is lost.
 func TestPushRace(t *testing.T) {
+	l := beside(t, "race", "dev", "staging")
 	ctx := t.Context()
 	const notes = 15
 	done := make(chan error, 1)
 	go func() {
 		for i := range notes {
-			if err := w.Git.Commit(ctx, fmt.Sprintf("Note %d", i), fmt.Sprintf("notes/%d.txt", i), func([]byte) []byte { return fmt.Appendf(nil, "note %d\n", i) }); err != nil {
+			if err := l.Git.Commit(ctx, fmt.Sprintf("Note %d", i), fmt.Sprintf("notes/%d.txt", i), func([]byte) []byte { return fmt.Appendf(nil, "note %d\n", i) }); err != nil {
 				done <- err
 				return
 			}
 		}
 		done <- nil
 	}()
-	version := push(t, images.Good)
+	version := l.push(t, images.Good)
 	must(t, <-done)
-	toStaging(t, version)
-	wantContains(t, "dev's overlay", overlay(t, "dev"), version)
+	l.toStaging(t, version)
+	wantContains(t, "dev's overlay", l.overlay(t, "dev"), version)
 	for i := range notes {
-		text, err := w.Git.Read(ctx, fmt.Sprintf("notes/%d.txt", i))
+		text, err := l.Git.Read(ctx, fmt.Sprintf("notes/%d.txt", i))
 		must(t, err)
 		wantContains(t, "a note of the other writer", text, fmt.Sprintf("note %d", i))
 	}
@@ -159,19 +162,20 @@ func TestPushRace(t *testing.T) {
 // TestImageMissing: Git names an image that the registry does not have; stable
 // serves on.
 func TestImageMissing(t *testing.T) {
+	l := beside(t, "missing", "dev")
 	ctx := t.Context()
-	before := rollout(t, "dev", "healthy", func(s v1alpha1.RolloutStatus) bool { return s.Phase == v1alpha1.RolloutHealthy })
-	kustomization := overlay(t, "dev")
-	must(t, w.Git.Commit(ctx, "A tag that nobody pushed", overlayPath("dev"), func(text []byte) []byte {
+	before := l.rollout(t, "dev", "healthy", func(s v1alpha1.RolloutStatus) bool { return s.Phase == v1alpha1.RolloutHealthy })
+	kustomization := l.overlay(t, "dev")
+	must(t, l.Git.Commit(ctx, "A tag that nobody pushed", overlayPath("dev"), func(text []byte) []byte {
 		return withImage(text, "v9.9.9")
 	}))
-	failed := rollout(t, "dev", "rolled back", func(s v1alpha1.RolloutStatus) bool { return s.Phase == v1alpha1.RolloutRolledBack })
+	failed := l.rollout(t, "dev", "rolled back", func(s v1alpha1.RolloutStatus) bool { return s.Phase == v1alpha1.RolloutRolledBack })
 	t.Logf("failure: %s", failed.Status.Failure)
 	if failed.Status.Stable.TemplateHash != before.Status.Stable.TemplateHash {
 		t.Errorf("stable changed from %v to %v", before.Status.Stable, failed.Status.Stable)
 	}
-	must(t, w.Git.Commit(ctx, "Back", overlayPath("dev"), func([]byte) []byte { return []byte(kustomization) }))
-	rollout(t, "dev", "healthy again", func(s v1alpha1.RolloutStatus) bool { return s.Phase == v1alpha1.RolloutHealthy })
+	must(t, l.Git.Commit(ctx, "Back", overlayPath("dev"), func([]byte) []byte { return []byte(kustomization) }))
+	l.rollout(t, "dev", "healthy again", func(s v1alpha1.RolloutStatus) bool { return s.Phase == v1alpha1.RolloutHealthy })
 }
 
 // withImage writes another tag by hand, without a digest.

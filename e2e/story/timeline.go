@@ -92,7 +92,7 @@ func (t *timeline) rollout(ctx context.Context, environment string, silent bool)
 // (which knows whole seconds).
 func (t *timeline) pods(ctx context.Context) {
 	var pods corev1.PodList
-	if t.w.Client.List(ctx, &pods, client.InNamespace(world.NamespaceOf("dev")), client.MatchingLabels{v1alpha1.LabelArm: "canary"}) != nil {
+	if t.w.Client.List(ctx, &pods, client.InNamespace(t.w.NamespaceOf("dev")), client.MatchingLabels{v1alpha1.LabelArm: "canary"}) != nil {
 		return
 	}
 	for _, pod := range pods.Items {

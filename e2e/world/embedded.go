@@ -15,6 +15,9 @@ import (
 	"github.com/serin-gitops/serin/e2e/images"
 )
 
+// registryName is the embedded registry as nodes know it.
+const registryName = "registry.local:5000"
+
 // embedded is the light profile: Git server, registry and sync are Serin's own.
 type embedded struct {
 	sandboxed
@@ -43,19 +46,27 @@ spec:
       address: ":5000"
       directory: /var/lib/serin/registry
       users: /etc/serin/users.yaml
-      names: [registry.local:5000]
-`) + e.credentials()
+      names: [`+registryName+`]
+`) + e.users() + e.credentials(Namespace)
 }
 
 // configuration is embedded.yaml, with a section for the registry.
 func (e *embedded) configuration(registry string) string {
 	var syncs strings.Builder
-	for _, environment := range Environments {
-		fmt.Fprintf(&syncs, `
-      - name: %[1]s
-        repository: deploy
+	repositories := []string{deployRepository}
+	sync := func(prefix, repository string) {
+		for _, environment := range Environments {
+			fmt.Fprintf(&syncs, `
+      - name: %[1]s%[2]s
+        repository: %[3]s
         branch: main
-        path: deploy/overlays/%[1]s`, environment)
+        path: deploy/overlays/%[2]s`, prefix, environment, repository)
+		}
+	}
+	sync("", deployRepository)
+	for _, line := range e.w.options.Lines {
+		repositories = append(repositories, line)
+		sync(line+"-", line)
 	}
 	return fmt.Sprintf(`apiVersion: v1
 kind: ConfigMap
@@ -67,14 +78,14 @@ data:
       directory: /var/lib/serin/git
       url: http://serin-git.%[1]s.svc:3000
       users: /etc/serin/users.yaml
-      repositories: [deploy]
+      repositories: [%[4]s]
 %[2]s    sync:%[3]s
 ---
-`, SerinNamespace, registry, syncs.String())
+`, SerinNamespace, registry, syncs.String(), strings.Join(repositories, ", "))
 }
 
-// credentials are those of the servers, and of the Pipeline.
-func (e *embedded) credentials() string {
+// users are those of the servers.
+func (e *embedded) users() string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Secret
 metadata: {name: serin-embedded, namespace: %[1]s}
@@ -82,36 +93,40 @@ stringData:
   users.yaml: |
     - {name: %[2]s, password: %[3]s}
 ---
-apiVersion: v1
+`, SerinNamespace, gitUser, e.password)
+}
+
+func (e *embedded) credentials(namespace string) string {
+	return fmt.Sprintf(`apiVersion: v1
 kind: Namespace
-metadata: {name: %[4]s}
+metadata: {name: %[1]s, labels: {%[2]s: "true"}}
 ---
 apiVersion: v1
 kind: Secret
-metadata: {name: deploy, namespace: %[4]s}
-stringData: {username: %[2]s, password: %[3]s}
-`, SerinNamespace, gitUser, e.password, Namespace)
+metadata: {name: deploy, namespace: %[1]s}
+stringData: {username: %[3]s, password: %[4]s}
+`, namespace, demoLabel, gitUser, e.password)
 }
 
 // clear has nothing to remove: Serin's volume holds all, and goes with the rest.
 func (e *embedded) clear(context.Context) error { return nil }
 
-func (e *embedded) imageRepository() string { return Repository }
+func (e *embedded) imageRepository(l *Line) string { return registryName + "/" + l.image }
 
 func (e *embedded) push(ctx context.Context, reference string, image v1.Image) error {
 	return e.w.PushAs(ctx, reference, image, &authn.Basic{Username: gitUser, Password: e.password})
 }
 
-func (e *embedded) gitURL(ctx context.Context) (string, error) {
+func (e *embedded) gitURL(ctx context.Context, l *Line) (string, error) {
 	var service corev1.Service
 	err := Eventually(ctx, time.Minute, "the Git server's Service", func(ctx context.Context) (string, error) {
 		return "", e.w.Client.Get(ctx, types.NamespacedName{Namespace: SerinNamespace, Name: "serin-git"}, &service)
 	})
-	return fmt.Sprintf("http://%s:%s@%s:3000/deploy.git", gitUser, e.password, service.Spec.ClusterIP), err
+	return fmt.Sprintf("http://%s:%s@%s:3000/%s.git", gitUser, e.password, service.Spec.ClusterIP, l.repository), err
 }
 
-func (e *embedded) exampleOverlay(environment string) images.Overlay {
-	overlay := images.Overlay{Components: []string{"hostpath", "canary"}, NewName: Repository, Tag: "v1.0.0"}
+func (e *embedded) exampleOverlay(l *Line, environment string) images.Overlay {
+	overlay := images.Overlay{Components: []string{"hostpath", "canary"}, NewName: e.imageRepository(l), Tag: firstVersion}
 	if environment == "prod" {
 		overlay.Components = append(overlay.Components, "canary-prod")
 	}
@@ -124,16 +139,16 @@ func (e *embedded) prepare(context.Context) error { return nil }
 
 // merge is what a person at a terminal does: "git merge", or for prod "serin
 // approve".
-func (e *embedded) merge(ctx context.Context, promotion *v1alpha1.Promotion) error {
+func (e *embedded) merge(ctx context.Context, l *Line, promotion *v1alpha1.Promotion) error {
 	if promotion.Spec.Environment != "prod" {
-		return e.w.Git.Merge(ctx, promotion.Status.PullRequest.Branch)
+		return l.Git.Merge(ctx, promotion.Status.PullRequest.Branch)
 	}
-	return e.w.Serin(ctx, "approve", promotion.Name, "--reason", "the story says so")
+	return l.Serin(ctx, "approve", promotion.Name, "--reason", "the story says so")
 }
 
 func (e *embedded) loadURL(environment string) string { return serviceURL(environment) }
 
 // serviceURL is the workers' Service, for requests from inside the cluster.
 func serviceURL(environment string) string {
-	return "http://" + Worker + "." + NamespaceOf(environment) + ".svc/work"
+	return "http://" + Worker + "." + Namespace + "-" + environment + ".svc/work"
 }

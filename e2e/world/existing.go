@@ -76,7 +76,7 @@ func (e *existing) mayClear(ctx context.Context) error {
 func (e *existing) overlay() string { return "../e2e/world/existing" }
 
 func (e *existing) manifests() string {
-	text := e.configuration("") + e.credentials()
+	text := e.configuration("") + e.users() + e.credentials(Namespace)
 	for _, name := range worldNamespaces() {
 		text += fmt.Sprintf("---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {%s: \"true\"}}\n", name, demoLabel)
 	}
@@ -88,7 +88,7 @@ const plain = "http://"
 
 func (e *existing) tools() string { return strings.TrimPrefix(e.w.options.Registry, plain) }
 
-func (e *existing) imageRepository() string { return e.tools() + "/" + imageName + "-" + e.run }
+func (e *existing) imageRepository(l *Line) string { return e.tools() + "/" + l.image + "-" + e.run }
 
 // pushTool pushes to the registry by the name that it has here, as whom
 // "docker login" knows.
@@ -113,9 +113,9 @@ func (e *existing) push(ctx context.Context, reference string, image v1.Image) e
 	return e.pushTool(ctx, reference, image)
 }
 
-func (e *existing) exampleOverlay(environment string) images.Overlay {
-	overlay := e.embedded.exampleOverlay(environment)
-	overlay.NewName = e.imageRepository()
+func (e *existing) exampleOverlay(l *Line, environment string) images.Overlay {
+	overlay := e.embedded.exampleOverlay(l, environment)
+	overlay.NewName = e.imageRepository(l)
 	overlay.Components[slices.Index(overlay.Components, "hostpath")] = "ephemeral"
 	return overlay
 }
@@ -124,7 +124,7 @@ func (e *existing) exampleOverlay(environment string) images.Overlay {
 func (e *existing) adapt(pipeline *v1alpha1.Pipeline) {
 	pipeline.Spec.Interval = metav1.Duration{Duration: 5 * time.Second}
 	image := &pipeline.Spec.Images[0]
-	image.Repository, image.Endpoint = e.imageRepository(), ""
+	image.Repository, image.Endpoint = e.imageRepository(e.w.Line), ""
 	image.Insecure = strings.HasPrefix(e.w.options.Registry, plain)
 }
 
@@ -139,7 +139,7 @@ func (e *existing) reach(ctx context.Context, argv ...string) *exec.Cmd {
 var forwarded = regexp.MustCompile(`^Forwarding from (127\.0\.0\.1:\d+) `)
 
 // gitURL leads to the Git server through the API server, by kubectl.
-func (e *existing) gitURL(ctx context.Context) (string, error) {
+func (e *existing) gitURL(ctx context.Context, l *Line) (string, error) {
 	e.forward = exec.CommandContext(ctx, e.w.Kubectl, "--kubeconfig="+e.w.Kubeconfig, "port-forward",
 		"--namespace="+SerinNamespace, "--address=127.0.0.1", "deployment/serin", ":3000")
 	out, err := e.forward.StdoutPipe()
@@ -158,7 +158,7 @@ func (e *existing) gitURL(ctx context.Context) (string, error) {
 				for lines.Scan() {
 				}
 			}()
-			return fmt.Sprintf("http://%s:%s@%s/deploy.git", gitUser, e.password, match[1]), nil
+			return fmt.Sprintf("http://%s:%s@%s/%s.git", gitUser, e.password, match[1], l.repository), nil
 		}
 	}
 	return "", errors.Join(errors.New("kubectl port-forward to Serin's Git server ended"), lines.Err(), e.close())

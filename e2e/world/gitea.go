@@ -20,9 +20,7 @@ import (
 )
 
 const (
-	deployRepository = "deploy"
-	imageName        = "ipfs-kit"
-	webhookSecret    = "a-webhook-secret-of-the-sandbox"
+	webhookSecret = "a-webhook-secret-of-the-sandbox"
 )
 
 // fluxKinds are the objects by which Flux applies the deploy repository, in the
@@ -56,8 +54,8 @@ stringData: {username: %s, password: %q}
 `, SerinNamespace, webhookSecret, Namespace, g.w.Gitea.User, g.w.Gitea.Token)
 }
 
-func (g *gitea) imageRepository() string {
-	return strings.TrimPrefix(g.w.Gitea.ClusterURL, "http://") + "/" + g.w.Gitea.User + "/" + imageName
+func (g *gitea) imageRepository(l *Line) string {
+	return strings.TrimPrefix(g.w.Gitea.ClusterURL, "http://") + "/" + g.w.Gitea.User + "/" + l.image
 }
 
 func (g *gitea) push(ctx context.Context, reference string, image v1.Image) error {
@@ -160,7 +158,7 @@ func (g *gitea) clearImages(api *sdk.Client) error {
 
 // gitURL makes the repository, and the webhook that tells Serin of pushes, pull
 // requests and images: one of the owner's, since images have no repository.
-func (g *gitea) gitURL(ctx context.Context) (string, error) {
+func (g *gitea) gitURL(ctx context.Context, _ *Line) (string, error) {
 	api, err := g.machine(ctx)
 	if err != nil {
 		return "", err
@@ -187,8 +185,8 @@ func (g *gitea) repository(host string) string {
 	return host + "/" + g.w.Gitea.User + "/" + deployRepository + ".git"
 }
 
-func (g *gitea) exampleOverlay(environment string) images.Overlay {
-	overlay := images.Overlay{Components: []string{"hostpath", "canary"}, NewName: g.imageRepository(), Tag: "v1.0.0"}
+func (g *gitea) exampleOverlay(l *Line, environment string) images.Overlay {
+	overlay := images.Overlay{Components: []string{"hostpath", "canary"}, NewName: g.imageRepository(l), Tag: firstVersion}
 	if environment == "prod" {
 		overlay.Components = append(overlay.Components, "canary-prod", "gateway", "canary-gateway")
 	}
@@ -199,7 +197,7 @@ func (g *gitea) adapt(pipeline *v1alpha1.Pipeline) {
 	pipeline.Spec.Source.URL = g.repository(g.w.Gitea.ClusterURL)
 	pipeline.Spec.Source.Forge = "Gitea"
 	image := &pipeline.Spec.Images[0]
-	image.Repository, image.Endpoint = g.imageRepository(), ""
+	image.Repository, image.Endpoint = g.imageRepository(g.w.Line), ""
 	for i := range pipeline.Spec.Environments {
 		environment := &pipeline.Spec.Environments[i]
 		environment.SyncRef = &v1alpha1.SyncReference{Name: environment.Name}
@@ -237,7 +235,7 @@ spec:
 
 // merge is what a person does in Gitea, who knows a password and no token. Gitea
 // refuses while it still looks for conflicts.
-func (g *gitea) merge(ctx context.Context, promotion *v1alpha1.Promotion) error {
+func (g *gitea) merge(ctx context.Context, _ *Line, promotion *v1alpha1.Promotion) error {
 	number, err := strconv.ParseInt(promotion.Status.PullRequest.ID, 10, 64)
 	if err != nil {
 		return fmt.Errorf("promotion %s: pull request: %w", promotion.Name, err)

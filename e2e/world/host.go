@@ -25,19 +25,19 @@ type host interface {
 	// overlay of config/ that Serin is installed from, and more manifests.
 	overlay() string
 	manifests() string
-	// imageRepository is the example's image as manifests name it.
-	imageRepository() string
+	// imageRepository is a line's image as manifests name it.
+	imageRepository(l *Line) string
 	push(ctx context.Context, reference string, image v1.Image) error
-	// gitURL is the deploy repository from the node, with credentials; it is
+	// gitURL is a line's deploy repository from the node, with credentials; it is
 	// made where it is missing.
-	gitURL(ctx context.Context) (string, error)
-	exampleOverlay(environment string) images.Overlay
-	// adapt turns the example's Pipeline into this world's.
+	gitURL(ctx context.Context, l *Line) (string, error)
+	exampleOverlay(l *Line, environment string) images.Overlay
+	// adapt turns the example's Pipeline, as a line has it, into this world's.
 	adapt(pipeline *v1alpha1.Pipeline)
 	// prepare makes what the Pipeline and the cluster need beside it.
 	prepare(ctx context.Context) error
 	// merge approves a promotion as a person on that host does.
-	merge(ctx context.Context, promotion *v1alpha1.Promotion) error
+	merge(ctx context.Context, l *Line, promotion *v1alpha1.Promotion) error
 	// loadURL is where people's traffic to an environment goes.
 	loadURL(environment string) string
 	// tools is where images other than the example's are pulled from;

@@ -3,7 +3,6 @@ package world
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,7 +19,6 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/serin-gitops/serin/api/v1alpha1"
-	"github.com/serin-gitops/serin/e2e/images"
 )
 
 const (
@@ -60,13 +58,28 @@ func (w *World) pushTool(ctx context.Context, name string, image v1.Image) (stri
 	return reference + "@" + digest.String(), w.host.pushTool(ctx, reference, image)
 }
 
-// worldNamespaces are all that a world is in.
+// worldNamespaces are all that a world is in, but for those of lines that were added.
 func worldNamespaces() []string {
 	names := []string{Namespace, SerinNamespace, loadNamespace}
 	for _, environment := range Environments {
-		names = append(names, NamespaceOf(environment))
+		names = append(names, Namespace+"-"+environment)
 	}
 	return names
+}
+
+// namespaces are those in which something of this world or an earlier one may be.
+func (w *World) namespaces(ctx context.Context) ([]string, error) {
+	names := worldNamespaces()
+	var marked corev1.NamespaceList
+	if err := w.Client.List(ctx, &marked, client.HasLabels{demoLabel}); err != nil {
+		return nil, err
+	}
+	for _, namespace := range marked.Items {
+		if !slices.Contains(names, namespace.Name) {
+			names = append(names, namespace.Name)
+		}
+	}
+	return names, nil
 }
 
 // clear removes Serin and the example's namespaces, and waits until they are
@@ -78,12 +91,17 @@ func (w *World) clear(ctx context.Context) error {
 	if err := w.host.clear(ctx); err != nil {
 		return err
 	}
+	names, err := w.namespaces(ctx)
+	if err != nil {
+		return err
+	}
 	for _, list := range []client.ObjectList{&v1alpha1.PipelineList{}, &v1alpha1.RolloutList{}} {
-		if err := w.deleteAll(ctx, list); err != nil {
-			return err
+		for _, name := range names {
+			if err := w.deleteIn(ctx, name, list); err != nil {
+				return err
+			}
 		}
 	}
-	names := worldNamespaces()
 	for _, name := range names {
 		err := w.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 		if client.IgnoreNotFound(err) != nil {
@@ -104,17 +122,8 @@ func (w *World) clear(ctx context.Context) error {
 	return w.host.clearVolumes(ctx)
 }
 
-// deleteAll deletes the world's objects of a kind; a kind that is not installed
+// deleteIn deletes a namespace's objects of a kind; a kind that is not installed
 // has none.
-func (w *World) deleteAll(ctx context.Context, list client.ObjectList) error {
-	for _, namespace := range worldNamespaces() {
-		if err := w.deleteIn(ctx, namespace, list); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (w *World) deleteIn(ctx context.Context, namespace string, list client.ObjectList) error {
 	if err := w.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
 		if isNoKind(err) {
@@ -244,40 +253,4 @@ func hindrances(pods []corev1.Pod) string {
 		}
 	}
 	return said.String()
-}
-
-// seed pushes the example's overlays as the first commit.
-func (w *World) seed(ctx context.Context) error {
-	overlays := map[string]images.Overlay{}
-	for _, environment := range Environments {
-		overlay := w.host.exampleOverlay(environment)
-		overlay.Digest = w.first
-		overlays[environment] = overlay
-	}
-	files, err := images.DeployTree(w.Builder.Root, overlays)
-	if err != nil {
-		return err
-	}
-	if w.options.Overlays != nil {
-		w.options.Overlays(files)
-	}
-	url, err := w.host.gitURL(ctx)
-	if err != nil {
-		return err
-	}
-	if w.Git, err = OpenGit(w.host.reach, url); err != nil {
-		return err
-	}
-	return w.Git.Seed(ctx, files)
-}
-
-// Serin runs Serin's command line for a person: that which was built when the
-// world began, so that nobody waits for a compiler amid a story, and a change to
-// the sources meanwhile does not end it.
-func (w *World) Serin(ctx context.Context, args ...string) error {
-	command := exec.CommandContext(ctx, w.command, slices.Concat(args, []string{"--namespace", Namespace, "--kubeconfig", w.Kubeconfig})...)
-	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("serin %s: %w: %s", args[0], err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }

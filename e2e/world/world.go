@@ -9,8 +9,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/go-logr/logr"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -25,14 +27,12 @@ import (
 
 // Names in the world.
 const (
-	// Namespace of the Pipeline, its Releases and Promotions.
+	// Namespace of the first line's Pipeline, its Releases and Promotions.
 	Namespace = "ipfs"
-	// Pipeline is its name.
+	// Pipeline is its name, in every line.
 	Pipeline = "ipfs-kit"
 	// Worker is the name of the workers' Deployment, Service, Rollout and route.
 	Worker = "ipfs-worker"
-	// Repository is the workload's image in the light profile.
-	Repository = "registry.local:5000/ipfs-kit"
 	// SerinNamespace is where Serin runs.
 	SerinNamespace = "serin-system"
 
@@ -41,9 +41,6 @@ const (
 
 // Environments in order, each with its namespace.
 var Environments = []string{"dev", "staging", "prod"}
-
-// NamespaceOf is the namespace of an environment's workloads.
-func NamespaceOf(environment string) string { return "ipfs-" + environment }
 
 // Options of Start.
 type Options struct {
@@ -61,24 +58,26 @@ type Options struct {
 	Progress io.Writer
 	// Overlays changes files of the deploy repository before it is pushed.
 	Overlays func(files map[string][]byte)
+	// Lines are the names of lines that Begin may add, in profile light of the
+	// sandbox: the embedded Git server and sync know them from their start.
+	Lines []string
 }
 
-// World is a sandbox with everything in it.
+// World is a sandbox with everything in it. Its own line has all environments.
 type World struct {
 	*sandbox.Cluster
+	*Line
 	Client  client.Client
 	Builder *images.Builder
-	// Git is the deploy repository as a person sees it.
-	Git *Git
 
 	options Options
 	host    host
-	// first is the digest of v1.0.0.
-	first string
 	// serin and load are the references of these images.
 	serin, load string
 	// command is the path of Serin's command line.
 	command string
+	// building is held by who builds an image: two cores are no more at once.
+	building sync.Mutex
 }
 
 // Start brings everything up, with v1.0.0 of the example in every environment.
@@ -107,14 +106,12 @@ func Start(ctx context.Context, options Options) (*World, error) {
 		return nil, err
 	}
 	w.host = newHost(w)
+	w.Line = &Line{w: w, name: Namespace, image: imageName, repository: deployRepository, environments: Environments}
 	if err := progress.Run(ctx, options.Progress, []progress.Part{
 		{Name: "removal of what an earlier run left", Run: w.clear},
 		{Name: "Serin's image, built and pushed", Run: w.pushSerin},
 		{Name: "Serin in the cluster", Run: w.deploySerin},
-		{Name: "v1.0.0 in the registry", Run: func(ctx context.Context) (err error) {
-			w.first, err = w.PushImage(ctx, "v1.0.0", images.Good)
-			return err
-		}},
+		{Name: "v1.0.0 in the registry", Run: w.pushFirst},
 		{Name: "deploy repository with three overlays", Run: w.seed},
 		{Name: "Pipeline, until v1.0.0 runs in every environment", Run: w.applyPipeline},
 	}); err != nil {
@@ -137,8 +134,8 @@ func clusterOf(ctx context.Context, options Options) (*sandbox.Cluster, error) {
 // Close ends what reaches into the cluster; the world goes on there.
 func (w *World) Close() error {
 	var err error
-	if w.Git != nil {
-		err = w.Git.Close()
+	if w.Line != nil {
+		err = w.Line.Close()
 	}
 	return errors.Join(err, w.host.close())
 }
@@ -169,28 +166,17 @@ func newClient(cluster *sandbox.Cluster) (client.Client, error) {
 	return client.New(config, client.Options{Scheme: scheme})
 }
 
-// PushImage builds a version of the example in a variant and pushes it as a
-// developer's CI does. It returns the digest.
-func (w *World) PushImage(ctx context.Context, version string, variant images.Variant) (string, error) {
-	image, err := w.Builder.IPFSKit(ctx, version, variant)
-	if err != nil {
-		return "", err
-	}
-	digest, err := image.Digest()
-	if err != nil {
-		return "", err
-	}
-	return digest.String(), w.host.push(ctx, w.host.imageRepository()+":"+version, image)
-}
-
 // BuildImage builds without pushing, so that a later push is quick.
 func (w *World) BuildImage(ctx context.Context, version string, variant images.Variant) error {
-	_, err := w.Builder.IPFSKit(ctx, version, variant)
+	_, err := w.build(ctx, version, variant)
 	return err
 }
 
-// ImageRepository is the example's image as manifests name it.
-func (w *World) ImageRepository() string { return w.host.imageRepository() }
+func (w *World) build(ctx context.Context, version string, variant images.Variant) (v1.Image, error) {
+	w.building.Lock()
+	defer w.building.Unlock()
+	return w.Builder.IPFSKit(ctx, version, variant)
+}
 
 // KillSerin ends Serin's process in its pod at once, as kill -9 does; the
 // kubelet starts it again.
