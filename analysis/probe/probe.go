@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/cel-go/cel"
@@ -131,6 +132,8 @@ func (p *Prober) Looks(ctx context.Context, asked []Asked, now time.Time) []anal
 	var group errgroup.Group
 	for i, one := range asked {
 		group.Go(func() error {
+			turn := turn
+			turn.starved = new(atomic.Bool)
 			observations[i] = p.look(ctx, turn, one, now)
 			return nil
 		})
@@ -147,6 +150,8 @@ type turn struct {
 	limited context.Context
 	// parallel bounds the requests that run at once.
 	parallel int
+	// starved is set where an answer is errStarved.
+	starved *atomic.Bool
 }
 
 func (p *Prober) look(ctx context.Context, turn turn, asked Asked, now time.Time) analysis.Observation {
@@ -172,8 +177,12 @@ func (p *Prober) look(ctx context.Context, turn turn, asked Asked, now time.Time
 	case ctx.Err() != nil:
 		// Cut short by the caller, not by the pods.
 		err = &analysis.Absence{Kind: analysis.NoData, Message: "the look was interrupted"}
+	case turn.starved.Load() && !slices.ContainsFunc(o.Probes, failed):
+		// What did not come in time may be the bad answers, so that the good ones
+		// alone prove nothing.
+		err = &analysis.Absence{Kind: analysis.NoData, Message: "not every answer came in time, and Serin had too little processor time to read them"}
 	case len(o.Probes) == 0:
-		err = &analysis.Absence{Kind: analysis.NoData, Message: "no answer of a canary pod could be read: too many large ones came at once, the look took too long, or Serin had too little processor time"}
+		err = &analysis.Absence{Kind: analysis.NoData, Message: "no answer of a canary pod could be read: too many large ones came at once, or the look took too long"}
 	}
 	if err != nil {
 		o.Probes = nil
@@ -183,6 +192,8 @@ func (p *Prober) look(ctx context.Context, turn turn, asked Asked, now time.Time
 	}
 	return o
 }
+
+func failed(r analysis.ProbeResult) bool { return !r.Pass }
 
 // http asks pods until the turn is over; those left have an empty result.
 func (p *Prober) http(ctx context.Context, turn turn, check analysis.HTTP, pods []Pod) ([]analysis.ProbeResult, error) {
@@ -295,7 +306,8 @@ func (p *Prober) ask(ctx context.Context, turn turn, e endpoint, pod Pod, use fu
 		return err
 	case missed >= timeout/tolerable:
 		// The answer may have been there for long, with nobody to read it.
-		return errNotJudged
+		turn.starved.Store(true)
+		return errStarved
 	}
 	return fmt.Errorf("%s %s: no answer within %s", e.methodOrGet(), e.describe(), timeout)
 }

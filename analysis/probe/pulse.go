@@ -7,7 +7,7 @@ import (
 
 const (
 	// beat is how long the pulse sleeps at a time.
-	beat = 250 * time.Millisecond
+	beat = 50 * time.Millisecond
 	// tolerable is the part of a request's time, one in so many, that may be missed
 	// before a pod is no longer to blame for its answer that did not come in time.
 	tolerable = 4

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,7 +125,7 @@ func TestHeavyManyLargeAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endless := turn{patient: t.Context(), limited: t.Context(), parallel: many}
+	endless := turn{patient: t.Context(), limited: t.Context(), parallel: many, starved: new(atomic.Bool)}
 	ask := func(pod Pod) (pass bool) {
 		if err := p.request(t.Context(), endless, endpoint{port: check.HTTP.Port}, pod, func(r response) (err error) {
 			pass, err = evaluate[bool](t.Context(), program, r)

@@ -9,16 +9,17 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/prometheus/client_golang/api"
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 )
 
 // quick is the connection of one question. It reads series, as nearly all answers
-// are, itself: once, and to the first thing that is wrong. The library (before Go
-// 1.27) reads an answer once for each level that it is nested in, and on after an
-// error, which lets few bytes take much memory. Errors, scalars and texts stay the
-// library's, as they came.
+// are, itself: once, token by token (by what is encoding/json/jsontext in Go 1.27), and
+// to the first thing that is wrong. The library, by encoding/json, reads an answer once
+// for each level that it is nested in, and on after an error, which lets few bytes take
+// much memory. Errors, scalars and texts stay the library's, as they came.
 type quick struct {
 	api.Client
 	read   *answer
@@ -67,21 +68,25 @@ type answer struct {
 
 // stream is one series of an answer.
 type stream struct {
-	Metric model.Metric `json:"metric"`
+	Metric model.Metric
 	// Of a matrix.
-	Values     samples           `json:"values"`
-	Histograms []histogramSample `json:"histograms"`
+	Values     samples
+	Histograms []histogramSample
 	// Of a vector.
-	Value     *sample          `json:"value"`
-	Histogram *histogramSample `json:"histogram"`
+	Value     *sample
+	Histogram *histogramSample
 }
 
+// What encoding/json takes, and the library with it: the last of two fields of a name,
+// and texts that are not UTF-8.
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
 func readAnswer(body []byte) (*answer, error) {
-	d, a := json.NewDecoder(bytes.NewReader(body)), &answer{}
+	d, a := jsontext.NewDecoder(bytes.NewBuffer(body), lenient...), &answer{}
 	if err := fields(d, func(name string) error { return a.field(d, name) }); err != nil {
 		return nil, err
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("something follows it")
 	}
 	if a.status != "success" || a.kind != model.ValMatrix && a.kind != model.ValVector || a.streams == nil {
@@ -91,59 +96,85 @@ func readAnswer(body []byte) (*answer, error) {
 }
 
 // fields goes through an object. What it calls reads the field's value.
-func fields(d *json.Decoder, field func(name string) error) error {
-	switch token, err := d.Token(); {
+func fields(d *jsontext.Decoder, field func(name string) error) error {
+	switch token, err := d.ReadToken(); {
 	case err != nil:
 		return err
-	case token != json.Delim('{'):
-		return fmt.Errorf("%v is no object", token)
+	case token.Kind() != '{':
+		return fmt.Errorf("%s is no object", token.Kind())
 	}
-	for d.More() {
-		name, err := d.Token()
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
 		if err != nil {
 			return err
 		}
-		if err := field(fmt.Sprint(name)); err != nil {
+		if err := field(name.String()); err != nil {
 			return err
 		}
 	}
-	_, err := d.Token()
+	_, err := d.ReadToken()
 	return err
 }
 
-func (a *answer) field(d *json.Decoder, name string) error {
+// text reads a text; null is none.
+func text[T ~string](d *jsontext.Decoder, into *T) error {
+	token, err := d.ReadToken()
+	switch {
+	case err != nil:
+		return err
+	case token.Kind() == '"':
+		*into = T(token.String())
+	case token.Kind() != 'n':
+		return fmt.Errorf("%s is no text", token.Kind())
+	}
+	return nil
+}
+
+// decode reads a value of another kind.
+func decode(d *jsontext.Decoder, into any) error {
+	value, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	if own, ok := into.(json.Unmarshaler); ok {
+		return own.UnmarshalJSON(value)
+	}
+	return json.Unmarshal(value, into)
+}
+
+func (a *answer) field(d *jsontext.Decoder, name string) error {
 	switch name {
 	case "status":
-		return d.Decode(&a.status)
+		return text(d, &a.status)
 	case "warnings":
-		return d.Decode(&a.warnings)
+		return decode(d, &a.warnings)
 	case "data":
 		return fields(d, func(name string) error {
 			switch name {
 			case "resultType":
-				return d.Decode(&a.kind)
+				return decode(d, &a.kind)
 			case "result":
 				return a.result(d)
 			}
-			return d.Decode(&json.RawMessage{})
+			return d.SkipValue()
 		})
 	}
-	return d.Decode(&json.RawMessage{})
+	return d.SkipValue()
 }
 
-func (a *answer) result(d *json.Decoder) error {
+func (a *answer) result(d *jsontext.Decoder) error {
 	a.streams = []stream{}
-	switch token, err := d.Token(); {
+	switch token, err := d.ReadToken(); {
 	case err != nil:
 		return err
-	case token == nil:
+	case token.Kind() == 'n':
 		return nil // no series, of servers that write an empty list so
-	case token != json.Delim('['):
-		return fmt.Errorf("its result begins with %v", token)
+	case token.Kind() != '[':
+		return fmt.Errorf("its result begins with %s", token.Kind())
 	}
-	for d.More() {
+	for d.PeekKind() != ']' {
 		var s stream
-		if err := d.Decode(&s); err != nil {
+		if err := fields(d, func(name string) error { return s.field(d, name) }); err != nil {
 			return err
 		}
 		if s.Metric == nil {
@@ -151,8 +182,30 @@ func (a *answer) result(d *json.Decoder) error {
 		}
 		a.streams = append(a.streams, s)
 	}
-	_, err := d.Token()
+	_, err := d.ReadToken()
 	return err
+}
+
+func (s *stream) field(d *jsontext.Decoder, name string) error {
+	switch name {
+	case "metric":
+		s.Metric = model.Metric{}
+		return fields(d, func(name string) error {
+			var value model.LabelValue
+			err := text(d, &value)
+			s.Metric[model.LabelName(name)] = value
+			return err
+		})
+	case "values":
+		return decode(d, &s.Values)
+	case "histograms":
+		return decode(d, &s.Histograms)
+	case "value":
+		return decode(d, &s.Value)
+	case "histogram":
+		return decode(d, &s.Histogram)
+	}
+	return d.SkipValue()
 }
 
 // value is the answer in the library's words.

@@ -2,9 +2,12 @@
 
 package scenarios
 
-import "github.com/serin-gitops/serin/e2e/sandbox"
+import (
+	"github.com/serin-gitops/serin/e2e/sandbox"
+	"github.com/serin-gitops/serin/e2e/world"
+)
 
 const profile = sandbox.Full
 
 // lines has none: here the story is all.
-var lines []string
+var lines []world.LineOptions

@@ -2,9 +2,20 @@
 
 package scenarios
 
-import "github.com/serin-gitops/serin/e2e/sandbox"
+import (
+	"github.com/serin-gitops/serin/e2e/sandbox"
+	"github.com/serin-gitops/serin/e2e/world"
+)
 
 const profile = sandbox.Light
 
 // lines are those that scenarios have for themselves.
-var lines = []string{"rejected", "held", "broken", "credentials", "registry", "race", "missing"}
+var lines = []world.LineOptions{
+	{Name: "rejected", Environments: []string{"dev", "staging"}},
+	{Name: "held", Environments: []string{"dev"}},
+	{Name: "broken", Environments: []string{"dev"}},
+	{Name: "credentials", Environments: []string{"dev"}},
+	{Name: "registry", Environments: []string{"dev", "staging"}},
+	{Name: "race", Environments: []string{"dev", "staging"}},
+	{Name: "missing", Environments: []string{"dev"}},
+}

@@ -37,10 +37,10 @@ func alone() *line {
 
 // beside begins a line of the scenario's own, which runs beside those of others: it
 // may touch nothing that they share.
-func beside(t *testing.T, name string, environments ...string) *line {
+func beside(t *testing.T, name string) *line {
 	t.Helper()
 	t.Parallel()
-	begun, err := w.Begin(t.Context(), name, environments...)
+	begun, err := w.Begin(t.Context(), name)
 	if begun != nil {
 		t.Cleanup(func() {
 			if err := begun.Close(); err != nil {

@@ -30,6 +30,8 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	// From here on an interrupt ends the process: tests know nothing of ctx.
+	stop()
 	code := m.Run()
 	if err := w.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

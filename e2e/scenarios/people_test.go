@@ -23,7 +23,7 @@ import (
 // TestRejected: a person deletes the proposal's branch; the promotion is
 // Rejected and the branch is not made again for that Release.
 func TestRejected(t *testing.T) {
-	l := beside(t, "rejected", "dev", "staging")
+	l := beside(t, "rejected")
 	ctx := t.Context()
 	version := l.push(t, images.Good)
 	promotion, err := l.WaitPhase(ctx, "staging", version, long, v1alpha1.PromotionAwaitingApproval)
@@ -54,7 +54,7 @@ func TestRejected(t *testing.T) {
 
 // TestHeld: a person's revert is respected until a newer Release comes.
 func TestHeld(t *testing.T) {
-	l := beside(t, "held", "dev")
+	l := beside(t, "held")
 	ctx := t.Context()
 	version := l.push(t, images.Good)
 	_, err := l.WaitPhase(ctx, "dev", version, long, v1alpha1.PromotionSucceeded)
@@ -82,7 +82,7 @@ func TestHeld(t *testing.T) {
 // TestBrokenOverlay: an overlay that does not render stops the promotion with
 // the file's name, and nothing is written.
 func TestBrokenOverlay(t *testing.T) {
-	l := beside(t, "broken", "dev")
+	l := beside(t, "broken")
 	ctx := t.Context()
 	good := l.overlay(t, "dev")
 	must(t, l.Git.Commit(ctx, "A file that is not there", overlayPath("dev"), func(text []byte) []byte {
@@ -114,7 +114,7 @@ func TestBrokenOverlay(t *testing.T) {
 // TestWrongCredentials: the Pipeline says so, without the secret, and others go
 // on.
 func TestWrongCredentials(t *testing.T) {
-	l := beside(t, "credentials", "dev")
+	l := beside(t, "credentials")
 	ctx := t.Context()
 	const secret = "not-the-password-4711"
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "wrong-"}}

@@ -28,7 +28,7 @@ const troubledRegistry = sandbox.NodeAddress + ":5055"
 // what is known already goes on its way, and what was pushed meanwhile is found
 // afterwards.
 func TestRegistryTrouble(t *testing.T) {
-	l := beside(t, "registry", "dev", "staging")
+	l := beside(t, "registry")
 	answer := lookThrough(t, l, troubledRegistry)
 	version := l.push(t, images.Good)
 	_, err := l.WaitPhase(t.Context(), "staging", version, long, v1alpha1.PromotionAwaitingApproval)

@@ -135,7 +135,7 @@ const v1alpha1Environment = "Serin-Environment: "
 // TestPushRace: another writer pushes to the branch while promotions are
 // written; nobody's edit is lost.
 func TestPushRace(t *testing.T) {
-	l := beside(t, "race", "dev", "staging")
+	l := beside(t, "race")
 	ctx := t.Context()
 	const notes = 15
 	done := make(chan error, 1)
@@ -162,7 +162,7 @@ func TestPushRace(t *testing.T) {
 // TestImageMissing: Git names an image that the registry does not have; stable
 // serves on.
 func TestImageMissing(t *testing.T) {
-	l := beside(t, "missing", "dev")
+	l := beside(t, "missing")
 	ctx := t.Context()
 	before := l.rollout(t, "dev", "healthy", func(s v1alpha1.RolloutStatus) bool { return s.Phase == v1alpha1.RolloutHealthy })
 	kustomization := l.overlay(t, "dev")

@@ -54,8 +54,8 @@ spec:
 func (e *embedded) configuration(registry string) string {
 	var syncs strings.Builder
 	repositories := []string{deployRepository}
-	sync := func(prefix, repository string) {
-		for _, environment := range Environments {
+	sync := func(prefix, repository string, environments []string) {
+		for _, environment := range environments {
 			fmt.Fprintf(&syncs, `
       - name: %[1]s%[2]s
         repository: %[3]s
@@ -63,10 +63,10 @@ func (e *embedded) configuration(registry string) string {
         path: deploy/overlays/%[2]s`, prefix, environment, repository)
 		}
 	}
-	sync("", deployRepository)
+	sync("", deployRepository, Environments)
 	for _, line := range e.w.options.Lines {
-		repositories = append(repositories, line)
-		sync(line+"-", line)
+		repositories = append(repositories, line.Name)
+		sync(line.Name+"-", line.Name, line.Environments)
 	}
 	return fmt.Sprintf(`apiVersion: v1
 kind: ConfigMap

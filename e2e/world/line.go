@@ -43,14 +43,15 @@ type Line struct {
 	first string
 }
 
-// Begin adds a line of a name that Options had, through some of Environments, the
-// first of them first. It waits until the first version runs in each.
-func (w *World) Begin(ctx context.Context, name string, environments ...string) (*Line, error) {
+// Begin adds one of Options.Lines. It waits until the first version runs in each of
+// its environments.
+func (w *World) Begin(ctx context.Context, name string) (*Line, error) {
 	servers, ok := w.host.(*embedded)
-	if !ok || !slices.Contains(w.options.Lines, name) {
+	at := slices.IndexFunc(w.options.Lines, func(o LineOptions) bool { return o.Name == name })
+	if !ok || at < 0 {
 		return nil, fmt.Errorf("line %q is not among Options.Lines, or the host is not the light sandbox's", name)
 	}
-	l := &Line{w: w, name: name, image: name, repository: name, environments: environments}
+	l := &Line{w: w, name: name, image: name, repository: name, environments: w.options.Lines[at].Environments}
 	if err := l.pushFirst(ctx); err != nil {
 		return nil, err
 	}

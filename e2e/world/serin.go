@@ -67,11 +67,15 @@ func worldNamespaces() []string {
 	return names
 }
 
-// namespaces are those in which something of this world or an earlier one may be.
+// namespaces are those in which something of this world or an earlier one may be. In
+// a cluster that is somebody else's there are no added lines.
 func (w *World) namespaces(ctx context.Context) ([]string, error) {
 	names := worldNamespaces()
+	if w.options.Kubeconfig != "" {
+		return names, nil
+	}
 	var marked corev1.NamespaceList
-	if err := w.Client.List(ctx, &marked, client.HasLabels{demoLabel}); err != nil {
+	if err := w.Client.List(ctx, &marked, client.MatchingLabels{demoLabel: "true"}); err != nil {
 		return nil, err
 	}
 	for _, namespace := range marked.Items {
@@ -96,10 +100,8 @@ func (w *World) clear(ctx context.Context) error {
 		return err
 	}
 	for _, list := range []client.ObjectList{&v1alpha1.PipelineList{}, &v1alpha1.RolloutList{}} {
-		for _, name := range names {
-			if err := w.deleteIn(ctx, name, list); err != nil {
-				return err
-			}
+		if err := w.deleteAll(ctx, names, list); err != nil {
+			return err
 		}
 	}
 	for _, name := range names {
@@ -122,34 +124,32 @@ func (w *World) clear(ctx context.Context) error {
 	return w.host.clearVolumes(ctx)
 }
 
-// deleteIn deletes a namespace's objects of a kind; a kind that is not installed
+// deleteAll deletes the namespaces' objects of a kind; a kind that is not installed
 // has none.
-func (w *World) deleteIn(ctx context.Context, namespace string, list client.ObjectList) error {
-	if err := w.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
-		if isNoKind(err) {
-			return nil
+func (w *World) deleteAll(ctx context.Context, namespaces []string, list client.ObjectList) error {
+	left := func(ctx context.Context) ([]client.Object, error) {
+		if err := w.Client.List(ctx, list); err != nil && !isNoKind(err) {
+			return nil, err
 		}
+		return slices.DeleteFunc(itemsOf(list), func(o client.Object) bool { return !slices.Contains(namespaces, o.GetNamespace()) }), nil
+	}
+	objects, err := left(ctx)
+	if err != nil || len(objects) == 0 {
 		return err
 	}
-	if len(itemsOf(list)) == 0 {
-		return nil
-	}
-	for _, object := range itemsOf(list) {
+	for _, object := range objects {
 		if err := client.IgnoreNotFound(w.Client.Delete(ctx, object)); err != nil {
 			return err
 		}
 	}
-	err := Eventually(ctx, time.Minute, "Serin to let go of its objects", func(ctx context.Context) (string, error) {
-		if err := w.Client.List(ctx, list, client.InNamespace(namespace)); err != nil {
-			return "", err
-		}
-		return missingUnless(len(itemsOf(list)) == 0, "%d are left", len(itemsOf(list))), nil
-	})
-	if err == nil {
+	if Eventually(ctx, time.Minute, "Serin to let go of its objects", func(ctx context.Context) (string, error) {
+		objects, err = left(ctx)
+		return missingUnless(len(objects) == 0, "%d are left", len(objects)), err
+	}) == nil {
 		return nil
 	}
 	// No Serin runs that could let go: an earlier world was ended half-way.
-	for _, object := range itemsOf(list) {
+	for _, object := range objects {
 		object.SetFinalizers(nil)
 		if err := client.IgnoreNotFound(w.Client.Update(ctx, object)); err != nil {
 			return err

@@ -58,9 +58,16 @@ type Options struct {
 	Progress io.Writer
 	// Overlays changes files of the deploy repository before it is pushed.
 	Overlays func(files map[string][]byte)
-	// Lines are the names of lines that Begin may add, in profile light of the
-	// sandbox: the embedded Git server and sync know them from their start.
-	Lines []string
+	// Lines are those that Begin may add, in profile light of the sandbox: the
+	// embedded Git server and sync know them from their start.
+	Lines []LineOptions
+}
+
+// LineOptions are a line's name and which of Environments it leads through, the first
+// of them first.
+type LineOptions struct {
+	Name         string
+	Environments []string
 }
 
 // World is a sandbox with everything in it. Its own line has all environments.
