@@ -173,14 +173,14 @@ func (p *Prober) look(ctx context.Context, turn turn, asked Asked, now time.Time
 		err = &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("kind %s is not asked of pods", check.Kind)}
 	}
 	switch {
+	case turn.starved.Load():
+		// What did not come in time may be the bad answers or the good ones: those that
+		// came prove nothing.
+		err = &analysis.Absence{Kind: analysis.Partial, Message: "not every answer came in time, and Serin had too little processor time to read them"}
 	case err != nil:
 	case ctx.Err() != nil:
 		// Cut short by the caller, not by the pods.
 		err = &analysis.Absence{Kind: analysis.NoData, Message: "the look was interrupted"}
-	case turn.starved.Load() && !slices.ContainsFunc(o.Probes, failed):
-		// What did not come in time may be the bad answers, so that the good ones
-		// alone prove nothing.
-		err = &analysis.Absence{Kind: analysis.NoData, Message: "not every answer came in time, and Serin had too little processor time to read them"}
 	case len(o.Probes) == 0:
 		err = &analysis.Absence{Kind: analysis.NoData, Message: "no answer of a canary pod could be read: too many large ones came at once, or the look took too long"}
 	}
@@ -192,8 +192,6 @@ func (p *Prober) look(ctx context.Context, turn turn, asked Asked, now time.Time
 	}
 	return o
 }
-
-func failed(r analysis.ProbeResult) bool { return !r.Pass }
 
 // http asks pods until the turn is over; those left have an empty result.
 func (p *Prober) http(ctx context.Context, turn turn, check analysis.HTTP, pods []Pod) ([]analysis.ProbeResult, error) {

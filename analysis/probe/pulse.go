@@ -8,6 +8,8 @@ import (
 const (
 	// beat is how long the pulse sleeps at a time.
 	beat = 50 * time.Millisecond
+	// grace is how late it may wake: as busy processes do, which have time enough.
+	grace = 20 * time.Millisecond
 	// tolerable is the part of a request's time, one in so many, that may be missed
 	// before a pod is no longer to blame for its answer that did not come in time.
 	tolerable = 4
@@ -23,7 +25,7 @@ type pulse struct {
 	asking int
 	stop   chan struct{}
 	// last is when the goroutine last went to sleep, and missed what all its sleeps
-	// took longer than a beat.
+	// took longer than a beat and the grace.
 	last   time.Time
 	missed time.Duration
 }
@@ -58,7 +60,7 @@ func (p *pulse) end() time.Duration {
 
 // missedBy counts the sleep that is still going on as well.
 func (p *pulse) missedBy(now time.Time) time.Duration {
-	return p.missed + max(0, now.Sub(p.last)-beat)
+	return p.missed + max(0, now.Sub(p.last)-beat-grace)
 }
 
 // run beats until stop is closed. Each sleep begins when the last one is over, so that

@@ -40,21 +40,27 @@ func TestPulse(t *testing.T) {
 		}{
 			{"at rest", func() { time.Sleep(3 * time.Second) }, 0},
 			{"less than a beat", func() { time.Sleep(beat / 2) }, 0},
-			{"late once", func() { time.Sleep(beat / 2); clock.lose(time.Second); time.Sleep(3 * time.Second) }, time.Second},
+			{"late as busy processes are", func() {
+				for range 20 {
+					clock.lose(grace)
+					time.Sleep(2 * beat)
+				}
+			}, 0},
+			{"late once", func() { time.Sleep(beat / 2); clock.lose(time.Second); time.Sleep(3 * time.Second) }, time.Second - grace},
 			{"late twice", func() {
 				for range 2 {
 					clock.lose(time.Second)
 					time.Sleep(2 * beat)
 				}
-			}, 2 * time.Second},
-			{"still late", func() { clock.lose(time.Second); time.Sleep(beat / 2) }, time.Second - beat/2},
+			}, 2 * (time.Second - grace)},
+			{"still late", func() { clock.lose(time.Second); time.Sleep(beat / 2) }, time.Second - beat/2 - grace},
 			{"set back", func() { clock.lose(-time.Hour); time.Sleep(2 * time.Second) }, 0},
 			{"one request within another", func() {
-				if got := missed(func() { clock.lose(time.Second); time.Sleep(beat) }); got != time.Second {
+				if got := missed(func() { clock.lose(time.Second); time.Sleep(beat) }); got != time.Second-grace {
 					t.Errorf("the inner one missed %s", got)
 				}
 				time.Sleep(time.Second)
-			}, time.Second},
+			}, time.Second - grace},
 		} {
 			if got := missed(c.work); got != c.want {
 				t.Errorf("%s: missed %s, want %s", c.name, got, c.want)
@@ -85,7 +91,7 @@ func TestPulseBeginsAgain(t *testing.T) {
 
 // TestTooLittleProcessorTime states that an answer which did not come in time is the
 // pod's fault, unless Serin could not compute for a good part of that time; and that
-// then the good answers of others prove nothing, and the bad ones still do.
+// then the answers of others prove nothing.
 func TestTooLittleProcessorTime(t *testing.T) {
 	t.Parallel()
 	const timeout = time.Second
@@ -98,10 +104,10 @@ func TestTooLittleProcessorTime(t *testing.T) {
 	}{
 		{"all is well", 0, 0, "no answer within 1s"},
 		{"a little late", timeout/tolerable - 1, 0, "no answer within 1s"},
-		{"too late", timeout / tolerable, 0, "NoData"},
-		{"suspended", time.Hour, 0, "NoData"},
-		{"too late, and another is well", time.Hour, 200, "NoData"},
-		{"too late, and another is not", time.Hour, 500, "status 500"},
+		{"too late", timeout / tolerable, 0, "Partial"},
+		{"suspended", time.Hour, 0, "Partial"},
+		{"too late, and another is well", time.Hour, 200, "Partial"},
+		{"too late, and another is not", time.Hour, 500, "Partial"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -117,7 +123,7 @@ func TestTooLittleProcessorTime(t *testing.T) {
 					return
 				}
 				if c.missed > 0 {
-					late.Store(int64(beat + c.missed))
+					late.Store(int64(beat + grace + c.missed))
 				}
 				<-r.Context().Done()
 			}))

@@ -17,9 +17,9 @@ import (
 
 // quick is the connection of one question. It reads series, as nearly all answers
 // are, itself: once, token by token (by what is encoding/json/jsontext in Go 1.27), and
-// to the first thing that is wrong. The library, by encoding/json, reads an answer once
-// for each level that it is nested in, and on after an error, which lets few bytes take
-// much memory. Errors, scalars and texts stay the library's, as they came.
+// to the first thing that is wrong. The library reads an answer once for each
+// level that it is nested in, and on after an error, which lets few bytes take much
+// memory. Errors, scalars and texts stay the library's, as they came.
 type quick struct {
 	api.Client
 	read   *answer
@@ -77,11 +77,15 @@ type stream struct {
 	Histogram *histogramSample
 }
 
-// What encoding/json takes, and the library with it: the last of two fields of a name,
-// and texts that are not UTF-8.
+// Of two fields of a name the last one counts, and what is no UTF-8 in a text is
+// replaced, as encoding/json has it.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
 func readAnswer(body []byte) (*answer, error) {
+	// The decoder's errors hold all names that lead to them, several times.
+	if len(body) > others && !json.Valid(body) {
+		return nil, errors.New("it is no JSON")
+	}
 	d, a := jsontext.NewDecoder(bytes.NewBuffer(body), lenient...), &answer{}
 	if err := fields(d, func(name string) error { return a.field(d, name) }); err != nil {
 		return nil, err

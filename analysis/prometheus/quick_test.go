@@ -88,6 +88,9 @@ func TestAnswersAreReadAsTheLibraryDoes(t *testing.T) {
 		"a time with an exponent":  {body: matrix(`[{"metric":{},"values":[[1e3,"2"]]}]`)},
 		"an object as sample":      {body: matrix(`[{"metric":{},"values":[{"1":"2"}]}]`)},
 		"metric null":              {body: matrix(`[{"metric":null,"values":[[1,"2"]]}]`)},
+		"a label null":             {body: matrix(`[{"metric":{"a":null},"values":[[1,"2"]]}]`)},
+		"a label twice":            {body: matrix(`[{"metric":{"a":"b","a":"c"},"values":[[1,"2"]]}]`)},
+		"half a pair of UTF-16":    {body: matrix(`[{"metric":{"a":"\ud800","b":"\ud83d\ude00"},"values":[[1,"2"]]}]`)},
 		"half an answer":           {body: matrix(`[{"metric":{},"values":[[1,"2"]]}]`)[:90]},
 		"no result":                {body: `{"status":"success","data":{"resultType":"matrix"}}`},
 		"an error with status 200": {body: `{"status":"error","errorType":"execution","error":"too much","data":{"resultType":"matrix","result":[]}}`},
@@ -125,6 +128,7 @@ func TestAnswersThatAreNoneAreRefused(t *testing.T) {
 		"numbers for parts of vector": vector("[" + many("1") + "]"),
 		"a status many times":         `{"status":1,` + many(`"status":""`) + `}`,
 		"no JSON":                     matrix("[" + many("") + "]"),
+		"a large name, then no JSON":  `{"` + strings.Repeat("/", others) + `":x`,
 		"a number without end":        matrix(`[{"metric":{},"values":[[01,"2"]]}]`),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -117,7 +117,7 @@ func TestWrongCredentials(t *testing.T) {
 	l := beside(t, "credentials")
 	ctx := t.Context()
 	const secret = "not-the-password-4711"
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "wrong-"}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "wrong-", Labels: map[string]string{world.DemoLabel: "true"}}}
 	must(t, w.Client.Create(ctx, namespace))
 	t.Cleanup(func() {
 		if err := w.Client.Delete(context.WithoutCancel(ctx), namespace); err != nil {

@@ -105,7 +105,7 @@ apiVersion: v1
 kind: Secret
 metadata: {name: deploy, namespace: %[1]s}
 stringData: {username: %[3]s, password: %[4]s}
-`, namespace, demoLabel, gitUser, e.password)
+`, namespace, DemoLabel, gitUser, e.password)
 }
 
 // clear has nothing to remove: Serin's volume holds all, and goes with the rest.

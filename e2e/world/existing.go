@@ -30,9 +30,10 @@ import (
 	"github.com/serin-gitops/serin/e2e/images"
 )
 
-// demoLabel is on every namespace that a world made in a cluster that is
-// somebody else's: it clears no other.
-const demoLabel = "serin.dev/demo"
+// DemoLabel is on every namespace that a world made in a cluster that is
+// somebody else's, which clears no other; and on those of a sandbox's added lines,
+// for a later world to clear.
+const DemoLabel = "serin.dev/demo"
 
 // existing is a cluster that is somebody else's, which has a registry and a
 // Prometheus. Git server and sync are Serin's own; nothing is asked of the
@@ -63,8 +64,8 @@ func (e *existing) mayClear(ctx context.Context) error {
 		case apierrors.IsNotFound(err):
 		case err != nil:
 			return err
-		case namespace.Labels[demoLabel] == "":
-			return fmt.Errorf("namespace %s is in the cluster already and not the demo's: remove it, or label it %s=true for the demo to remove it", name, demoLabel)
+		case namespace.Labels[DemoLabel] == "":
+			return fmt.Errorf("namespace %s is in the cluster already and not the demo's: remove it, or label it %s=true for the demo to remove it", name, DemoLabel)
 		}
 	}
 	if err := e.w.Client.List(ctx, &admissionv1.MutatingAdmissionPolicyList{}, client.Limit(1)); err != nil {
@@ -78,7 +79,7 @@ func (e *existing) overlay() string { return "../e2e/world/existing" }
 func (e *existing) manifests() string {
 	text := e.configuration("") + e.users() + e.credentials(Namespace)
 	for _, name := range worldNamespaces() {
-		text += fmt.Sprintf("---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {%s: \"true\"}}\n", name, demoLabel)
+		text += fmt.Sprintf("---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {%s: \"true\"}}\n", name, DemoLabel)
 	}
 	return text
 }

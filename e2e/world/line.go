@@ -140,7 +140,7 @@ func (l *Line) rename(files map[string][]byte) {
 		for _, change := range [][2]string{
 			{Namespace + "-" + environment, l.NamespaceOf(environment)},
 			{v1alpha1.AnnotationAllowPipelines + ": " + Namespace, v1alpha1.AnnotationAllowPipelines + ": " + l.name},
-			{"  annotations:\n", "  labels: {" + demoLabel + ": \"true\"}\n  annotations:\n"},
+			{"  annotations:\n", "  labels: {" + DemoLabel + ": \"true\"}\n  annotations:\n"},
 		} {
 			text = bytes.ReplaceAll(text, []byte(change[0]), []byte(change[1]))
 		}

@@ -33,7 +33,7 @@ func (w *World) Remove(ctx context.Context) error {
 		}
 		live := object.DeepCopy()
 		err := w.Client.Get(ctx, client.ObjectKeyFromObject(object), live)
-		if err == nil && live.GetLabels()[demoLabel] != "" {
+		if err == nil && live.GetLabels()[DemoLabel] != "" {
 			err = w.Client.Delete(ctx, live)
 		}
 		if err != nil && !isGone(err) {
@@ -67,7 +67,7 @@ func (w *World) refuseOther(ctx context.Context, objects []*unstructured.Unstruc
 		switch err := w.Client.Get(ctx, client.ObjectKeyFromObject(object), live); {
 		case err != nil && !isGone(err):
 			return fmt.Errorf("look for %s %s: %w", object.GetKind(), object.GetName(), err)
-		case err == nil && live.GetLabels()[demoLabel] == "":
+		case err == nil && live.GetLabels()[DemoLabel] == "":
 			return fmt.Errorf("%s %s is in the cluster already and not the demo's, as where Serin is installed, which the demo would overwrite: "+
 				"nothing was changed; use a cluster without Serin, or remove it there", object.GetKind(), object.GetName())
 		}
@@ -83,7 +83,7 @@ func marked(manifests string) (string, error) {
 		return "", err
 	}
 	outside := slices.DeleteFunc(slices.Clone(objects), func(object *unstructured.Unstructured) bool { return !outsideNamespaces(object) })
-	ssautil.SetCommonMetadata(outside, map[string]string{demoLabel: "true"}, nil)
+	ssautil.SetCommonMetadata(outside, map[string]string{DemoLabel: "true"}, nil)
 	return ssautil.ObjectsToYAML(objects)
 }
 

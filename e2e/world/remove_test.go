@@ -17,7 +17,7 @@ import (
 func TestOthersAreRefused(t *testing.T) {
 	w := &World{Client: fake.NewClientBuilder().WithObjects(
 		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "theirs"}},
-		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "earlier", Labels: map[string]string{demoLabel: "true"}}},
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "earlier", Labels: map[string]string{DemoLabel: "true"}}},
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "inside", Namespace: "space"}},
 	).Build()}
 	for _, c := range []struct{ name, want string }{
@@ -53,7 +53,7 @@ func TestMarkedIsWhatIsOutsideOfNamespaces(t *testing.T) {
 	}
 	got := map[string]bool{}
 	for _, object := range objects {
-		got[object.GetName()] = object.GetLabels()[demoLabel] != ""
+		got[object.GetName()] = object.GetLabels()[DemoLabel] != ""
 	}
 	want := map[string]bool{"role": true, "space": false, "inside": false}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -75,7 +75,7 @@ func (w *World) namespaces(ctx context.Context) ([]string, error) {
 		return names, nil
 	}
 	var marked corev1.NamespaceList
-	if err := w.Client.List(ctx, &marked, client.MatchingLabels{demoLabel: "true"}); err != nil {
+	if err := w.Client.List(ctx, &marked, client.MatchingLabels{DemoLabel: "true"}); err != nil {
 		return nil, err
 	}
 	for _, namespace := range marked.Items {
@@ -143,10 +143,17 @@ func (w *World) deleteAll(ctx context.Context, namespaces []string, list client.
 		}
 	}
 	if Eventually(ctx, time.Minute, "Serin to let go of its objects", func(ctx context.Context) (string, error) {
-		objects, err = left(ctx)
-		return missingUnless(len(objects) == 0, "%d are left", len(objects)), err
+		now, err := left(ctx)
+		if err != nil {
+			return "", err
+		}
+		objects = now
+		return missingUnless(len(objects) == 0, "%d are left", len(objects)), nil
 	}) == nil {
 		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	// No Serin runs that could let go: an earlier world was ended half-way.
 	for _, object := range objects {
