@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Usage: beside.sh NAME COMMAND [ARGUMENT...] -- COMMAND [ARGUMENT...]
 #
-# Runs two commands at once: the first with what processor time the second leaves, and
-# a tenth at least, which keeps what waits for it from taking it for dead; its lines are
-# marked with its name. Where one fails the other is ended as well, and
+# Runs two commands at once: the first with what processor time the second leaves, of
+# which it gets a thirtieth at least (a tenth beside a build of the sandbox's), and its
+# lines marked with its name. Where one fails the other is ended as well, and
 # the status is that of the one that failed.
 set -uo pipefail
 name=$1
@@ -17,7 +17,7 @@ shift
 
 # Each is a group of processes, which can be ended as a whole.
 set -m
-{ nice -n 10 "${beside[@]}" 2>&1 | sed -u "s/^/[$name] /"; } &
+{ nice -n 15 "${beside[@]}" 2>&1 | sed -u "s/^/[$name] /"; } &
 jobs=($!)
 "$@" &
 jobs+=($!)
