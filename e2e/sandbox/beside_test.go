@@ -3,7 +3,9 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
@@ -63,6 +65,11 @@ func TestWhatFailsEndsTheOther(t *testing.T) {
 }
 
 func TestInterruptEndsBoth(t *testing.T) {
+	// Where whoever began the tests ignores interrupts, as a shell does for what it
+	// runs in the background, a child would too: it begins anew with one that is caught.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGINT)
+	defer signal.Stop(caught)
 	c := exec.CommandContext(t.Context(), "./beside.sh", "code", "sh", "-c", "echo up; sleep 600", "--", "sh", "-c", "sleep 600")
 	out, err := c.StdoutPipe()
 	if err != nil {
