@@ -15,25 +15,32 @@ while [ "$1" != -- ]; do
 done
 shift
 
-# Each is a group of processes, which can be ended as a whole.
-set -m
-{ nice -n 15 "${beside[@]}" 2>&1 | sed -u "s/^/[$name] /"; } &
-jobs=($!)
-"$@" &
-jobs+=($!)
-set +m
-
+jobs=()
 end() { for job in "${jobs[@]}"; do kill -"$1" -- -"$job" 2>/dev/null; done; }
 stopped=
 trap 'stopped=INT; end INT' INT
 trap 'stopped=TERM; end TERM' TERM HUP
+
+# Each is a group of processes, which can be ended as a whole.
+set -m
+{ nice -n 15 "${beside[@]}" 2>&1 | sed -u "s/^/[$name] /"; } &
+jobs+=($!)
+"$@" &
+jobs+=($!)
+set +m
+[ -z "$stopped" ] || end "$stopped"
 
 failed=0
 for _ in "${jobs[@]}"; do
 	wait -n
 	status=$?
 	if [ -n "$stopped" ]; then
-		wait
+		# A shell may miss a signal while it starts a command.
+		set -m
+		{ sleep 10 && end TERM; } &
+		set +m
+		wait "${jobs[@]}"
+		kill -- -"$!" 2>/dev/null
 		trap - "$stopped"
 		kill -"$stopped" $$
 	fi

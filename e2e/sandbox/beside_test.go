@@ -70,7 +70,7 @@ func TestInterruptEndsBoth(t *testing.T) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGINT)
 	defer signal.Stop(caught)
-	c := exec.CommandContext(t.Context(), "./beside.sh", "code", "sh", "-c", "echo up; sleep 600", "--", "sh", "-c", "sleep 600")
+	c := exec.CommandContext(t.Context(), "./beside.sh", "code", "sh", "-c", "echo up; exec sleep 600", "--", "sh", "-c", "sleep 600")
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
