@@ -24,6 +24,10 @@ const (
 	matrixEnds   = `]}}`
 )
 
+// patience is a timeout that plays no part where these tests have few processors, or
+// little of one.
+const patience = 10 * time.Minute
+
 // large writes an answer of one series with at least so many bytes of samples.
 func large(w io.Writer, length int) error {
 	if _, err := io.WriteString(w, matrixBegins+`{"metric":{"pod":"a"},"values":[`); err != nil {
@@ -127,7 +131,7 @@ func TestLargeAnswers(t *testing.T) {
 				_ = tc.handler(counted{w, &sent}) // the client hangs up
 			}))
 			defer server.Close()
-			_, err := series(t, newClient(t, prometheus.Options{URL: server.URL, Timeout: time.Minute}), "many")
+			_, err := series(t, newClient(t, prometheus.Options{URL: server.URL, Timeout: patience}), "many")
 			wantAbsence(t, err, tc.kind, tc.says)
 			if sent.Load() > tc.most {
 				t.Errorf("%d bytes were taken, want at most %d", sent.Load(), tc.most)
@@ -143,7 +147,7 @@ func TestHeavyLargeAnswerIsRead(t *testing.T) {
 		_ = large(w, 30<<20) // what it fails to send, the client misses
 	}))
 	defer server.Close()
-	got, err := series(t, newClient(t, prometheus.Options{URL: server.URL, Timeout: time.Minute}), "many")
+	got, err := series(t, newClient(t, prometheus.Options{URL: server.URL, Timeout: patience}), "many")
 	if err != nil || len(got) != 1 || got[0].Samples[len(got[0].Samples)-1].Value != 1 {
 		t.Fatalf("%d series, %v; want one, to its last sample", len(got), err)
 	}
@@ -169,7 +173,7 @@ func TestHeavyLargeAnswersTogether(t *testing.T) {
 	}))
 	defer server.Close()
 	client := func(path string) *prometheus.Client {
-		c, err := pool.Get(prometheus.Options{URL: server.URL + path, Timeout: 2 * time.Minute})
+		c, err := pool.Get(prometheus.Options{URL: server.URL + path, Timeout: patience})
 		if err != nil {
 			t.Fatal(err)
 		}
