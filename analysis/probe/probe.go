@@ -150,7 +150,8 @@ type turn struct {
 	limited context.Context
 	// parallel bounds the requests that run at once.
 	parallel int
-	// starved is set where an answer is errStarved.
+	// starved is set where an answer did not come in time and Serin had too little
+	// processor time to read it.
 	starved *atomic.Bool
 }
 
@@ -305,7 +306,7 @@ func (p *Prober) ask(ctx context.Context, turn turn, e endpoint, pod Pod, use fu
 	case missed >= timeout/tolerable:
 		// The answer may have been there for long, with nobody to read it.
 		turn.starved.Store(true)
-		return errStarved
+		return errNotJudged
 	}
 	return fmt.Errorf("%s %s: no answer within %s", e.methodOrGet(), e.describe(), timeout)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"golang.org/x/sync/semaphore"
@@ -33,10 +32,6 @@ const (
 // errNotJudged is an answer that was not judged for want of room or time: no fault of
 // the pod.
 var errNotJudged = errors.New("no room or time for the answer")
-
-// errStarved is one that did not come in time to a process which had too little
-// processor time to read it. It is errNotJudged too.
-var errStarved = fmt.Errorf("%w: too little processor time", errNotJudged)
 
 // room is what answers share.
 type room struct {

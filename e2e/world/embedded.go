@@ -150,5 +150,5 @@ func (e *embedded) loadURL(environment string) string { return serviceURL(enviro
 
 // serviceURL is the workers' Service, for requests from inside the cluster.
 func serviceURL(environment string) string {
-	return "http://" + Worker + "." + Namespace + "-" + environment + ".svc/work"
+	return "http://" + Worker + "." + namespaceOf(Namespace, environment) + ".svc/work"
 }

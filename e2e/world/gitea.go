@@ -19,9 +19,7 @@ import (
 	"github.com/serin-gitops/serin/e2e/images"
 )
 
-const (
-	webhookSecret = "a-webhook-secret-of-the-sandbox"
-)
+const webhookSecret = "a-webhook-secret-of-the-sandbox"
 
 // fluxKinds are the objects by which Flux applies the deploy repository, in the
 // order they are removed.

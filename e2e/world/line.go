@@ -76,7 +76,9 @@ func (l *Line) Close() error {
 func (l *Line) Namespace() string { return l.name }
 
 // NamespaceOf is the namespace of an environment's workloads.
-func (l *Line) NamespaceOf(environment string) string { return l.name + "-" + environment }
+func (l *Line) NamespaceOf(environment string) string { return namespaceOf(l.name, environment) }
+
+func namespaceOf(line, environment string) string { return line + "-" + environment }
 
 // ImageRepository is the example's image as manifests name it.
 func (l *Line) ImageRepository() string { return l.w.host.imageRepository(l) }
@@ -138,7 +140,7 @@ func (l *Line) rename(files map[string][]byte) {
 			continue
 		}
 		for _, change := range [][2]string{
-			{Namespace + "-" + environment, l.NamespaceOf(environment)},
+			{namespaceOf(Namespace, environment), l.NamespaceOf(environment)},
 			{v1alpha1.AnnotationAllowPipelines + ": " + Namespace, v1alpha1.AnnotationAllowPipelines + ": " + l.name},
 			{"  annotations:\n", "  labels: {" + DemoLabel + ": \"true\"}\n  annotations:\n"},
 		} {

@@ -62,7 +62,7 @@ func (w *World) pushTool(ctx context.Context, name string, image v1.Image) (stri
 func worldNamespaces() []string {
 	names := []string{Namespace, SerinNamespace, loadNamespace}
 	for _, environment := range Environments {
-		names = append(names, Namespace+"-"+environment)
+		names = append(names, namespaceOf(Namespace, environment))
 	}
 	return names
 }

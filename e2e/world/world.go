@@ -140,11 +140,7 @@ func clusterOf(ctx context.Context, options Options) (*sandbox.Cluster, error) {
 
 // Close ends what reaches into the cluster; the world goes on there.
 func (w *World) Close() error {
-	var err error
-	if w.Line != nil {
-		err = w.Line.Close()
-	}
-	return errors.Join(err, w.host.close())
+	return errors.Join(w.Line.Close(), w.host.close())
 }
 
 func cacheOf(root string) string {
