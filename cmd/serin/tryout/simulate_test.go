@@ -64,7 +64,7 @@ func TestHeavySimulate(t *testing.T) {
 	for _, scenario := range []string{"independent", "bursts", "incidents", "growing-incidents", "ramp", "diurnal", "low-traffic", "cold-cache", "late"} {
 		t.Run(scenario, func(t *testing.T) {
 			out, err := serin(t, "simulate", "-f", "testdata/rollout.yaml", "--template", "testdata/template.yaml",
-				"--scenario", scenario, "--runs", "20", "--scrape-interval", "10s", "--seed", "7")
+				"--scenario", scenario, "--runs", "5", "--scrape-interval", "10s", "--seed", "7")
 			if err != nil {
 				t.Fatal(err)
 			}
