@@ -133,7 +133,7 @@ func (p *Prober) Looks(ctx context.Context, asked []Asked, now time.Time) []anal
 	for i, one := range asked {
 		group.Go(func() error {
 			turn := turn
-			turn.starved = new(atomic.Bool)
+			turn.lost = new(atomic.Pointer[string])
 			observations[i] = p.look(ctx, turn, one, now)
 			return nil
 		})
@@ -150,10 +150,19 @@ type turn struct {
 	limited context.Context
 	// parallel bounds the requests that run at once.
 	parallel int
-	// starved is set where an answer did not come in time and Serin had too little
-	// processor time to read it.
-	starved *atomic.Bool
+	// lost is why an answer was not judged that is no fault of a pod; nil where all
+	// were.
+	lost *atomic.Pointer[string]
 }
+
+// Why an answer was not judged.
+const (
+	noProcessor = "not every answer came in time, and Serin had too little processor time to read them"
+	noRoom      = "not every answer could be read: too many large ones came at once, or their expressions took too long"
+)
+
+// lose notes that an answer is missing. The first reason stands.
+func (t turn) lose(why string) { t.lost.CompareAndSwap(nil, &why) }
 
 func (p *Prober) look(ctx context.Context, turn turn, asked Asked, now time.Time) analysis.Observation {
 	check, pods := asked.Check, asked.Pods
@@ -173,17 +182,18 @@ func (p *Prober) look(ctx context.Context, turn turn, asked Asked, now time.Time
 	default:
 		err = &analysis.Absence{Kind: analysis.BadQuery, Message: fmt.Sprintf("kind %s is not asked of pods", check.Kind)}
 	}
+	why := turn.lost.Load()
 	switch {
-	case turn.starved.Load():
-		// What did not come in time may be the bad answers or the good ones: those that
-		// came prove nothing.
-		err = &analysis.Absence{Kind: analysis.Partial, Message: "not every answer came in time, and Serin had too little processor time to read them"}
+	case why != nil:
+		// What is missing may be the bad answers or the good ones: those that came prove
+		// nothing, and no check accepts it as if there were none.
+		err = &analysis.Absence{Kind: analysis.Partial, Message: *why}
 	case err != nil:
 	case ctx.Err() != nil:
 		// Cut short by the caller, not by the pods.
-		err = &analysis.Absence{Kind: analysis.NoData, Message: "the look was interrupted"}
+		err = &analysis.Absence{Kind: analysis.Partial, Message: "the look was interrupted"}
 	case len(o.Probes) == 0:
-		err = &analysis.Absence{Kind: analysis.NoData, Message: "no answer of a canary pod could be read: too many large ones came at once, or the look took too long"}
+		err = &analysis.Absence{Kind: analysis.Partial, Message: "no canary pod had answered all that it was asked when the look's time was over"}
 	}
 	if err != nil {
 		o.Probes = nil
@@ -301,11 +311,14 @@ func (p *Prober) ask(ctx context.Context, turn turn, e endpoint, pod Pod, use fu
 	err := p.request(ctx, turn, e, pod, use)
 	missed := p.pulse.end() - before
 	switch {
+	case errors.Is(err, errNotJudged):
+		turn.lose(noRoom)
+		return err
 	case !timedOut(err):
 		return err
 	case missed >= timeout/tolerable:
 		// The answer may have been there for long, with nobody to read it.
-		turn.starved.Store(true)
+		turn.lose(noProcessor)
 		return errNotJudged
 	}
 	return fmt.Errorf("%s %s: no answer within %s", e.methodOrGet(), e.describe(), timeout)

@@ -31,6 +31,17 @@ func answering(t *testing.T, text, expression string) (analysis.Check, Pod) {
 	return analysis.Check{Name: "h", Kind: analysis.KindHTTP, HTTP: &analysis.HTTP{Port: int32(at.Port()), Path: "/", Expression: expression}}, Pod{Name: "a", IP: at.Addr().String()}
 }
 
+// alternating is the port of a server that gives each answer in turn.
+func alternating(t *testing.T, answers ...string) int32 {
+	t.Helper()
+	var turn atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(answers[int(turn.Add(1)-1)%len(answers)])) // the client may hang up
+	}))
+	t.Cleanup(server.Close)
+	return int32(netip.MustParseAddrPort(server.Listener.Addr().String()).Port())
+}
+
 func prober(t *testing.T) *Prober {
 	t.Helper()
 	p, err := New()
@@ -46,24 +57,35 @@ func list(element string, length int) string {
 }
 
 // TestNoRoom states that a large answer without room for it is no failed sample and
-// no passed one, that small ones have room all the same, and that room is given back.
+// no passed one, nor are those that came beside it; that small ones have room all the
+// same, and that room is given back.
 func TestNoRoom(t *testing.T) {
 	p := prober(t)
 	large, pod := answering(t, list("1", 500<<10), "size(json) > 1000")
+	port := large.HTTP.Port
 	small, other := answering(t, "[1]", "size(json) == 1")
-	look := func(check analysis.Check, pod Pod) analysis.Observation {
-		return p.Look(t.Context(), check, Pods{Canary: []Pod{pod}}, time.Now())
+	look := func(check analysis.Check, pods ...Pod) analysis.Observation {
+		return p.Look(t.Context(), check, Pods{Canary: pods}, time.Now())
 	}
 	if !p.room.texts.TryAcquire(maxTexts) {
 		t.Fatal("not all of the room is free")
 	}
-	if o := look(large, pod); o.Absence == nil || o.Absence.Kind != analysis.NoData || !strings.Contains(o.Absence.Message, "too many large ones") {
-		t.Errorf("a large answer without room: %+v, want NoData", o)
+	if o := look(large, pod); o.Absence == nil || o.Absence.Kind != analysis.Partial || !strings.Contains(o.Absence.Message, "too many large ones") {
+		t.Errorf("a large answer without room: %+v, want Partial", o)
+	}
+	mixed := alternating(t, list("1", 500<<10), "[1]")
+	large.HTTP.Port = mixed
+	if o := look(large, pod, pod); o.Absence == nil || o.Absence.Kind != analysis.Partial || len(o.Probes) != 0 {
+		t.Errorf("a bad answer beside a large one without room: %+v, want Partial", o)
 	}
 	if o := look(small, other); len(o.Probes) != 1 || !o.Probes[0].Pass {
 		t.Errorf("a small answer: %+v, want a pass", o)
 	}
 	p.room.texts.Release(maxTexts)
+	if o := look(large, pod, pod); len(o.Probes) != 2 || o.Probes[0].Pass == o.Probes[1].Pass {
+		t.Errorf("a bad answer beside a large one with room: %+v, want a pass and a failure", o)
+	}
+	large.HTTP.Port = port
 	if o := look(large, pod); len(o.Probes) != 1 || !o.Probes[0].Pass {
 		t.Errorf("a large answer with room: %+v, want a pass", o)
 	}
@@ -125,7 +147,7 @@ func TestHeavyManyLargeAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endless := turn{patient: t.Context(), limited: t.Context(), parallel: many, starved: new(atomic.Bool)}
+	endless := turn{patient: t.Context(), limited: t.Context(), parallel: many, lost: new(atomic.Pointer[string])}
 	ask := func(pod Pod) (pass bool) {
 		if err := p.request(t.Context(), endless, endpoint{port: check.HTTP.Port}, pod, func(r response) (err error) {
 			pass, err = evaluate[bool](t.Context(), program, r)
