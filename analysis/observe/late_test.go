@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -51,30 +52,42 @@ func TestArrived(t *testing.T) {
 // TestLateSamplesAreCounted shows samples three seconds after they were taken, and
 // in batches: the windows of all looks sum up to what the counters say.
 func TestLateSamplesAreCounted(t *testing.T) {
-	check := analysis.Check{Name: "errors", Kind: analysis.KindRatio, Interval: 2 * time.Second,
-		Ratio: &analysis.Ratio{Total: "x", Bad: `x{code=~"5.."}`}}
-	state := analysis.NewState(sec(0))
 	source := &late{}
-	observer := Observer{Source: source}
-	spec := analysis.Spec{Checks: []analysis.Check{check}}
-	var counted analysis.Counts
-	trial := Trial{Arms: analysis.Arms{Stable: `arm="s"`, Canary: `arm="c"`}}
-	for now := 10.0; now < 100; now += 0.7 {
-		source.now = now
-		due := observer.Due(t.Context(), check, trial, state, sec(now))
-		for _, obs := range due {
-			if obs.Absence != nil {
-				t.Fatalf("at second %g: %v", now, obs.Absence)
-			}
-			counted.Add(*obs.Canary)
-		}
-		state, _ = analysis.Judge(spec, state, due, sec(now))
+	counted, through, absent := looks(t, source, 10, 100, 0.7, func(now float64) { source.now = now })
+	if len(absent) > 0 {
+		t.Fatal(absent[0])
 	}
-	through := state.Checks[0].Through
 	want := valueAt(through) - valueAt(sec(0))
 	if counted.Total != want || !through.After(sec(80)) {
 		t.Errorf("%g requests were counted through %s; want %g, and through the 80th second at least", counted.Total, through.Sub(sec(0)), want)
 	}
+}
+
+// looks judges a trial of a ratio check by looks at a source, from one second until
+// before another, each so many seconds after the one before; tell is called before
+// each. It gives what the looks counted of the canary, through when, and which of
+// them had no data.
+func looks(t *testing.T, source analysis.Source, from, until, every float64, tell func(now float64)) (counted analysis.Counts, through time.Time, absent []error) {
+	t.Helper()
+	check := analysis.Check{Name: "errors", Kind: analysis.KindRatio, Interval: 2 * time.Second,
+		Ratio: &analysis.Ratio{Total: "x", Bad: `x{code=~"5.."}`}}
+	spec := analysis.Spec{Checks: []analysis.Check{check}}
+	trial := Trial{Arms: analysis.Arms{Stable: `arm="s"`, Canary: `arm="c"`}}
+	observer := Observer{Source: source}
+	state := analysis.NewState(sec(0))
+	for now := from; now < until; now += every {
+		tell(now)
+		due := observer.Due(t.Context(), check, trial, state, sec(now))
+		for _, o := range due {
+			if o.Absence != nil {
+				absent = append(absent, fmt.Errorf("at second %g: %w", now, o.Absence))
+				continue
+			}
+			counted.Add(*o.Canary)
+		}
+		state, _ = analysis.Judge(spec, state, due, sec(now))
+	}
+	return counted, state.Checks[0].Through, absent
 }
 
 // late is a source whose counters of both arms rise by ten a scrape, and which

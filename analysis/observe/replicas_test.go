@@ -13,25 +13,9 @@ import (
 // TestReplicasAreCountedOnce asks a source that makes one series of two replicas':
 // the windows of all looks sum up to what the counters rose by.
 func TestReplicasAreCountedOnce(t *testing.T) {
-	check := analysis.Check{Name: "errors", Kind: analysis.KindRatio, Interval: 2 * time.Second,
-		Ratio: &analysis.Ratio{Total: "x", Bad: `x{code=~"5.."}`}}
-	state := analysis.NewState(sec(0))
 	source := &replicated{}
-	observer := Observer{Source: source}
-	spec := analysis.Spec{Checks: []analysis.Check{check}}
-	var counted analysis.Counts
-	trial := Trial{Arms: analysis.Arms{Stable: `arm="s"`, Canary: `arm="c"`}}
-	for now := 20.0; now < 620; now += 2.3 {
-		source.now = sec(now)
-		due := observer.Due(t.Context(), check, trial, state, sec(now))
-		for _, obs := range due {
-			if obs.Absence == nil {
-				counted.Add(*obs.Canary)
-			}
-		}
-		state, _ = analysis.Judge(spec, state, due, sec(now))
-	}
-	through := state.Checks[0].Through.Sub(sec(0)).Seconds()
+	counted, end, _ := looks(t, source, 20, 620, 2.3, func(now float64) { source.now = sec(now) })
+	through := end.Sub(sec(0)).Seconds()
 	// What either end of the trial may be off by is what passes between two scrapes.
 	if off := counted.Total - rate*through; math.Abs(off) > rate*replicaEvery || through < 550 {
 		t.Errorf("%g requests were counted in %g s, %+g of those that were served", counted.Total, through, off)

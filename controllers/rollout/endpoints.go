@@ -74,8 +74,14 @@ func (r *Reconciler) listed(ctx context.Context, ro *v1alpha1.Rollout) (map[stri
 	if err := r.List(ctx, &list, client.InNamespace(ro.Namespace), client.MatchingLabels{v1alpha1.LabelRollout: ro.Name}); err != nil {
 		return nil, fmt.Errorf("list the EndpointSlices of the Services of Rollout %s/%s: %w", ro.Namespace, ro.Name, err)
 	}
-	listed := map[string]sets.Set[string]{}
-	for _, slice := range list.Items {
+	return sentTo(list.Items), nil
+}
+
+// sentTo names the pods that EndpointSlices send requests to, by their Service's
+// name.
+func sentTo(slices []discoveryv1.EndpointSlice) map[string]sets.Set[string] {
+	pods := map[string]sets.Set[string]{}
+	for _, slice := range slices {
 		if len(slice.Ports) == 0 {
 			continue // None of the pods has the port that the Service names.
 		}
@@ -84,14 +90,14 @@ func (r *Reconciler) listed(ctx context.Context, ro *v1alpha1.Rollout) (map[stri
 			// Readiness that is not known counts as ready, says the API.
 			ready := endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
 			if ready && endpoint.TargetRef != nil && endpoint.TargetRef.Kind == "Pod" {
-				if listed[service] == nil {
-					listed[service] = sets.New[string]()
+				if pods[service] == nil {
+					pods[service] = sets.New[string]()
 				}
-				listed[service].Insert(endpoint.TargetRef.Name)
+				pods[service].Insert(endpoint.TargetRef.Name)
 			}
 		}
 	}
-	return listed, nil
+	return pods
 }
 
 // ofEndpoints wakes the Rollout whose canary's Service lists other pods. That of
