@@ -30,6 +30,8 @@ func TestCredentialsInAddresses(t *testing.T) {
 	const secret = "s3cr3t/of=ours"
 	userinfo, parameter := "http://"+url.UserPassword("a-long-user-name", secret).String()+"@", "?api_key="+url.QueryEscape(secret)+"#frag-"+url.PathEscape(secret)
 	away := freeAddress(t)
+	// Long enough for all that is tried again where processors are few.
+	const patience = time.Minute
 	for _, tc := range []struct {
 		name    string
 		handler http.HandlerFunc
@@ -40,7 +42,7 @@ func TestCredentialsInAddresses(t *testing.T) {
 		{"hangs", func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // only then is it seen that the client hangs up
 			<-r.Context().Done()
-		}, nil, "/path: "},
+		}, func(o *prometheus.Options) { o.Timeout = time.Second }, "/path: "},
 		{"sends its address back", failing(func(r *http.Request) string { return "cannot do " + r.URL.String() }), nil, "cannot do"},
 		{"sends headers back", failing(func(r *http.Request) string { return "who is " + r.Header.Get("Authorization") }), nil, "who is Basic (redacted)"},
 		{"redirects to what is away", http.RedirectHandler("http://user:"+"else-"+"wh3re@"+away+"/x?key=else-wh3re", http.StatusTemporaryRedirect).ServeHTTP, nil, "refused"},
@@ -65,7 +67,7 @@ func TestCredentialsInAddresses(t *testing.T) {
 			t.Parallel()
 			server := httptest.NewServer(tc.handler)
 			defer server.Close()
-			o := prometheus.Options{URL: strings.Replace(server.URL, "http://", userinfo, 1) + "/path" + parameter, Timeout: 3 * time.Second}
+			o := prometheus.Options{URL: strings.Replace(server.URL, "http://", userinfo, 1) + "/path" + parameter, Timeout: patience}
 			if tc.change != nil {
 				tc.change(&o)
 			}
