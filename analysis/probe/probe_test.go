@@ -126,11 +126,11 @@ func TestHTTPUnreachable(t *testing.T) {
 		}
 	}))
 	pods = append(pods, probe.Pod{Name: "away", IP: "127.0.0.99"}, probe.Pod{Name: "new"})
-	check := analysis.Check{Name: "h", Kind: analysis.KindHTTP, HTTP: &analysis.HTTP{Port: port, Timeout: 300 * time.Millisecond}}
+	check := analysis.Check{Name: "h", Kind: analysis.KindHTTP, HTTP: &analysis.HTTP{Port: port, Timeout: 2 * time.Second}}
 	prober := newProber(t)
 	prober.Rest()
 	o := prober.Look(t.Context(), check, probe.Pods{Canary: pods}, time.Now())
-	for i, want := range []string{"no answer within 300ms", "refused", "no address yet"} {
+	for i, want := range []string{"no answer within 2s", "refused", "no address yet"} {
 		if got := o.Probes[i]; got.Pass || !strings.Contains(got.Message, want) {
 			t.Errorf("pod %d: got %+v, want a failure with %q", i, got, want)
 		}

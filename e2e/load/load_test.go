@@ -85,15 +85,18 @@ func TestUnansweredRequestsFail(t *testing.T) {
 	t.Cleanup(hanging.Close)
 	breaking := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	t.Cleanup(breaking.Close)
-	tests := map[string]struct{ url, want string }{
-		"connect": {gone, "connect"},
-		"timeout": {hanging.URL, "timeout"},
-		"broken":  {breaking.URL, "broken"},
-		"public":  {"http://192.0.2.1/", "connect"}, // refused before a packet leaves
+	tests := map[string]struct {
+		url, want string
+		timeout   time.Duration
+	}{
+		"connect": {gone, "connect", time.Minute},
+		"timeout": {hanging.URL, "timeout", time.Second},
+		"broken":  {breaking.URL, "broken", time.Minute},
+		"public":  {"http://192.0.2.1/", "connect", time.Minute}, // refused before a packet leaves
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			g := generator(t, Options{URL: test.url, Rate: 100, Count: 2, Timeout: 2 * time.Second})
+			g := generator(t, Options{URL: test.url, Rate: 100, Count: 2, Timeout: test.timeout})
 			g.Run(t.Context())
 			want := []VersionStats{{Requests: 2, Failed: 2, Pods: []PodStats{{Outcome: test.want, Requests: 2}}}}
 			if diff := cmp.Diff(want, g.Stats().Versions, cmpopts.IgnoreTypes(time.Time{}, &time.Time{})); diff != "" {
