@@ -17,7 +17,8 @@ export CGO_ENABLED ?= 0
 WITH_RACE := $(if $(RACE),CGO_ENABLED=1)
 
 # Tools by what they are built of, so that a checkout of another commit finds its own.
-tool            = $(BIN)/$(1)-$(shell cat e2e/tools/$(1)/go.{mod,sum} <(go env GOVERSION) | sha256sum | cut -c1-12)
+GO_VERSION     := $(shell go env GOVERSION)
+tool            = $(BIN)/$(shell cat e2e/tools/$(1)/go.{mod,sum} <(echo $(GO_VERSION)) | sha256sum | cut -c1-12)/$(1)
 GOLANGCI_LINT  := $(call tool,golangci-lint)
 CONTROLLER_GEN := $(call tool,controller-gen)
 GOTESTSUM      := $(call tool,gotestsum)
@@ -97,8 +98,8 @@ fmt-check:
 	@echo "== formatting"; unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt these files: $$unformatted"; exit 1; fi
 
-# What "go vet" does is done here, once and for the tests as well: alone it takes
-# seven times as long in an empty cache, and "go test" does a part of it anew.
+# What "go vet" does is done here, for the tests as well: in an empty cache "go vet"
+# and "go test" would each load all that Serin is built of once more.
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## golangci-lint: vet, and among the rest the rule of who may import whom.
 	@echo "== vet and the other linters"; $(GOLANGCI_LINT) run
@@ -196,10 +197,11 @@ $(SANDBOX):
 
 ## Tools, kept in the cache
 
-# Of the same versions of modules as Serin: what they share is compiled once.
+# Of the same versions of modules as Serin: what they share is compiled once. The
+# sandbox's program, which builds the other tools, takes longer to compile than these.
 $(GOLANGCI_LINT) $(CONTROLLER_GEN) $(GOTESTSUM):
-	@name=$(patsubst %-$(lastword $(subst -, ,$@)),%,$(notdir $@)); echo "building $$name ($(if $(findstring golangci,$@),2 to 4 minutes,up to a minute), once)"; \
-	cd e2e/tools/$$name && go build -o $@.new "$$(go list tool)" && mv $@.new $@
+	@echo "building $(@F) ($(if $(filter golangci-lint,$(@F)),2 to 4 minutes,up to a minute), once)"; mkdir -p $(@D); \
+	cd e2e/tools/$(@F) && go build -o $@.new "$$(go list tool)" && mv $@.new $@
 
 .PHONY: image
 image: ## Build Serin's binary as the image holds it, in out/serin.

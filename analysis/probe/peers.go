@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -81,8 +80,8 @@ func (p *Prober) peers(ctx context.Context, turn turn, check analysis.Peers, pod
 	return results, nil
 }
 
-// node asks one pod for its peers, its identity or both. Where there is no room for
-// an answer, or no time is left to ask for both, the pod was not asked.
+// node asks one pod for its peers, its identity or both. Where no time is left to
+// ask for both, the pod was not asked.
 func (p *Prober) node(ctx context.Context, turn turn, check analysis.Peers, programs peerPrograms, w wish) node {
 	n := node{pod: w.pod}
 	at := endpoint{method: check.Method, scheme: check.Scheme, port: check.Port, path: check.Path, timeout: check.Timeout}
@@ -107,9 +106,6 @@ func (p *Prober) node(ctx context.Context, turn turn, check analysis.Peers, prog
 			}
 			return nil
 		})
-	}
-	if errors.Is(n.err, errNotJudged) {
-		return node{}
 	}
 	return n
 }

@@ -230,10 +230,7 @@ func (p *Prober) http(ctx context.Context, turn turn, check analysis.HTTP, pods 
 			}
 			return nil
 		})
-		switch {
-		case errors.Is(err, errNotJudged):
-			return analysis.ProbeResult{}
-		case err != nil:
+		if err != nil {
 			result.Message = err.Error()
 		}
 		return result
@@ -298,7 +295,7 @@ func (e endpoint) url(ip string) (string, error) {
 
 // ask makes one request and has use read the answer, while there is room for it.
 // The error tells a person what happened, without the answer's body; it is
-// errNotJudged where that is no fault of the pod.
+// errNotJudged where that is no fault of the pod, and the turn is told why.
 func (p *Prober) ask(ctx context.Context, turn turn, e endpoint, pod Pod, use func(response) error) error {
 	timeout := e.timeout
 	if timeout <= 0 {

@@ -30,8 +30,6 @@ func TestCredentialsInAddresses(t *testing.T) {
 	const secret = "s3cr3t/of=ours"
 	userinfo, parameter := "http://"+url.UserPassword("a-long-user-name", secret).String()+"@", "?api_key="+url.QueryEscape(secret)+"#frag-"+url.PathEscape(secret)
 	away := freeAddress(t)
-	// Long enough for all that is tried again where processors are few.
-	const patience = time.Minute
 	for _, tc := range []struct {
 		name    string
 		handler http.HandlerFunc

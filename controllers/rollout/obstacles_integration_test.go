@@ -57,7 +57,7 @@ func TestIntegrationNoRoomHolds(t *testing.T) {
 	e := setup(t)
 	e.deploy(1)
 	e.start()
-	// Long enough for a pod to start where processors are few, shorter than it is held.
+	// Long enough for a pod to start where processors are few.
 	const deadline = 30 * time.Second
 	e.adopt(func(spec *v1alpha1.RolloutSpec) { spec.ReadyDeadline = metav1.Duration{Duration: deadline} })
 	room := corev1.ResourceName("serin.dev/" + e.namespace)
@@ -70,12 +70,12 @@ func TestIntegrationNoRoomHolds(t *testing.T) {
 		return e.stalled("NoRoom") && strings.Contains(ro.Status.Message, "Insufficient "+string(room)), ro.Status.Message
 	})
 	e.told("TrialBlocked")
-	e.until("its readyDeadline is over", func() (bool, string) {
+	e.until("twice its readyDeadline is over", func() (bool, string) {
 		ro := e.rollout()
 		if ro.Status.Failure != "" || ro.Status.Phase != v1alpha1.RolloutPaused {
 			t.Fatalf("it is %s: %s", ro.Status.Phase, ro.Status.Message)
 		}
-		return time.Since(ro.Status.PhaseSince.Time) > deadline+3*time.Second, ""
+		return time.Since(ro.Status.PhaseSince.Time) > 2*deadline+time.Second, ""
 	})
 	e.makeRoom(room)
 	e.told("TrialGoesOn")
