@@ -47,7 +47,7 @@ type controllerFlags struct {
 	prometheus                   string
 	prometheusQueries            float64
 	leaderElect                  bool
-	namespace                    string
+	namespace, holder            string
 	watch                        []string
 	concurrency                  int
 	debug                        bool
@@ -73,6 +73,7 @@ func controllerCommand() *cobra.Command {
 	set.Float64Var(&f.prometheusQueries, "prometheus-queries", prometheus.DefaultQueriesPerSecond, "the most queries a second to one metric source")
 	set.BoolVar(&f.leaderElect, "leader-elect", true, "act only while holding the lease, so that there may be two of it")
 	set.StringVar(&f.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "the namespace that it runs in, for the lease")
+	set.StringVar(&f.holder, "lease-holder", podHolder(), "who holds the lease: one that is started again as the same holder goes on at once, so two at a time may never be; empty makes up a name")
 	set.StringSliceVar(&f.watch, "watch-namespaces", nil, "the namespaces to work in; all, where none is given")
 	set.IntVar(&f.concurrency, "concurrency", 8, "how many objects of a kind are reconciled at once")
 	set.BoolVar(&f.debug, "debug", false, "log more")
@@ -102,19 +103,26 @@ func (f *controllerFlags) run(ctx context.Context) error {
 	for _, namespace := range f.watch {
 		namespaces[namespace] = cache.Config{}
 	}
+	lease, err := f.lease(config)
+	if err != nil {
+		return err
+	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme(),
 		Cache:                         cache.Options{DefaultNamespaces: namespaces, ByObject: rollout.Cached()},
 		Logger:                        log,
 		LeaderElection:                f.leaderElect,
-		LeaderElectionID:              "serin.serin.dev",
+		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       f.namespace,
 		LeaderElectionReleaseOnCancel: true,
+		RenewDeadline:                 new(renewDeadline),
 		HealthProbeBindAddress:        "0",
 		Metrics: metricsserver.Options{BindAddress: f.metricsAddress, ExtraHandlers: map[string]http.Handler{
 			"/healthz": healthz.CheckHandler{Checker: healthz.Ping},
 			"/readyz":  healthz.CheckHandler{Checker: healthz.Ping},
 		}},
+
+		LeaderElectionResourceLockInterface: lease,
 	})
 	if err != nil {
 		return err

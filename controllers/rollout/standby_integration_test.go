@@ -16,10 +16,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -67,9 +69,15 @@ func (e *env) twice() []*replica {
 		}
 	}
 	for _, r := range replicas {
-		r.process = e.run("--admission-address", r.admission, "--metrics-address", r.metrics)
+		e.begin(r)
 	}
 	return replicas
+}
+
+// begin starts a replica, also one that was killed, as the kubelet does in its pod.
+func (e *env) begin(r *replica) {
+	e.t.Helper()
+	r.process = e.run("--admission-address", r.admission, "--metrics-address", r.metrics, "--lease-holder", r.name)
 }
 
 func (e *env) endpoint(r *replica) *discoveryv1.EndpointSlice {
@@ -198,6 +206,32 @@ func (e *env) leads(r *replica) bool {
 	return len(all) == 1 && all[0].GetGauge().GetValue() == 1
 }
 
+// lease is that which the replicas act under.
+func (e *env) lease() coordinationv1.LeaseSpec {
+	e.t.Helper()
+	var lease coordinationv1.Lease
+	if err := e.client.Get(e.t.Context(), client.ObjectKey{Namespace: e.namespace, Name: "serin.serin.dev"}, &lease); err != nil {
+		e.t.Fatal(err)
+	}
+	return lease.Spec
+}
+
+// goesOn states that a replica that was killed goes on with its lease when it is
+// started again: it does not get it anew, for which the lease would have to run out.
+func (e *env) goesOn(r *replica) {
+	e.t.Helper()
+	r.kill()
+	before := e.lease()
+	e.begin(r)
+	e.until("the replica renews its lease", func() (bool, string) {
+		now := e.lease()
+		if diff := cmp.Diff(before, now, cmpopts.IgnoreFields(now, "RenewTime")); diff != "" {
+			e.t.Fatalf("the lease changed hands (-before +after):\n%s", diff)
+		}
+		return before.RenewTime.Before(now.RenewTime), fmt.Sprint(now.RenewTime)
+	})
+}
+
 // reconciled counts what all controllers of a replica did.
 func (e *env) reconciled(r *replica) float64 {
 	e.t.Helper()
@@ -210,7 +244,8 @@ func (e *env) reconciled(r *replica) float64 {
 
 // TestIntegrationTwoReplicas runs Serin's program twice: both serve admission with
 // one certificate, the leader alone reconciles, and when that is killed in the
-// middle of a trial the other brings it to its end.
+// middle of a trial the other brings it to its end, and goes on at once after a
+// crash of its own.
 func TestIntegrationTwoReplicas(t *testing.T) {
 	e := setup(t)
 	e.deploy(2)
@@ -258,6 +293,7 @@ func TestIntegrationTwoReplicas(t *testing.T) {
 	if run := e.record("app-1"); run == nil || run.Status.Verdict != "Pass" || run.Status.Completed == nil {
 		t.Errorf("the record is %v", run)
 	}
+	e.goesOn(standby)
 }
 
 // oneCertificate states that both replicas serve with the certificate of the

@@ -64,7 +64,7 @@ func (t *timeline) changed(key, now string, silent bool) bool {
 
 func (t *timeline) promotions(ctx context.Context, silent bool) {
 	var promotions v1alpha1.PromotionList
-	if t.w.Client.List(ctx, &promotions, client.InNamespace(world.Namespace)) != nil {
+	if t.w.Watched.List(ctx, &promotions, client.InNamespace(world.Namespace)) != nil {
 		return
 	}
 	for _, p := range promotions.Items {
@@ -92,7 +92,7 @@ func (t *timeline) rollout(ctx context.Context, environment string, silent bool)
 // (which knows whole seconds).
 func (t *timeline) pods(ctx context.Context) {
 	var pods corev1.PodList
-	if t.w.Client.List(ctx, &pods, client.InNamespace(t.w.NamespaceOf("dev")), client.MatchingLabels{v1alpha1.LabelArm: "canary"}) != nil {
+	if t.w.Watched.List(ctx, &pods, client.InNamespace(t.w.NamespaceOf("dev")), client.MatchingLabels{v1alpha1.LabelArm: "canary"}) != nil {
 		return
 	}
 	for _, pod := range pods.Items {

@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -146,9 +147,15 @@ func (e *embedded) merge(ctx context.Context, l *Line, promotion *v1alpha1.Promo
 	return l.Serin(ctx, "approve", promotion.Name, "--reason", "the story says so")
 }
 
-func (e *embedded) loadURL(environment string) string { return serviceURL(environment) }
+func (e *embedded) loadURL(ctx context.Context, environment string) (string, error) {
+	return e.w.serviceURL(ctx, environment)
+}
 
-// serviceURL is the workers' Service, for requests from inside the cluster.
-func serviceURL(environment string) string {
-	return "http://" + Worker + "." + namespaceOf(Namespace, environment) + ".svc/work"
+// serviceURL is the workers' Service, for requests from inside the cluster. It is
+// given by its address: each request would ask for the name six times, once for every
+// domain that a pod searches and kind of address.
+func (w *World) serviceURL(ctx context.Context, environment string) (string, error) {
+	var service corev1.Service
+	err := w.Client.Get(ctx, types.NamespacedName{Namespace: namespaceOf(Namespace, environment), Name: Worker}, &service)
+	return "http://" + net.JoinHostPort(service.Spec.ClusterIP, "80") + "/work", err
 }

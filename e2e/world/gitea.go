@@ -251,9 +251,9 @@ func (g *gitea) merge(ctx context.Context, _ *Line, promotion *v1alpha1.Promotio
 	})
 }
 
-func (g *gitea) loadURL(environment string) string {
+func (g *gitea) loadURL(ctx context.Context, environment string) (string, error) {
 	if environment == "prod" {
-		return g.w.Gateway + "/work"
+		return g.w.Gateway + "/work", nil
 	}
-	return serviceURL(environment)
+	return g.w.serviceURL(ctx, environment)
 }

@@ -39,7 +39,7 @@ type host interface {
 	// merge approves a promotion as a person on that host does.
 	merge(ctx context.Context, l *Line, promotion *v1alpha1.Promotion) error
 	// loadURL is where people's traffic to an environment goes.
-	loadURL(environment string) string
+	loadURL(ctx context.Context, environment string) (string, error)
 	// tools is where images other than the example's are pulled from;
 	// pushTool pushes one there by its reference.
 	tools() string

@@ -182,7 +182,7 @@ func (l *Line) applyPipeline(ctx context.Context) error {
 	// measured from its push would be that.
 	return Eventually(ctx, 2*time.Minute, "the promotions of "+firstVersion+" to succeed", func(ctx context.Context) (string, error) {
 		var promotions v1alpha1.PromotionList
-		if err := l.w.Client.List(ctx, &promotions, client.InNamespace(l.name)); err != nil {
+		if err := l.w.Watched.List(ctx, &promotions, client.InNamespace(l.name)); err != nil {
 			return "", err
 		}
 		if len(promotions.Items) < len(l.environments) {

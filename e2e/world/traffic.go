@@ -31,6 +31,10 @@ func (w *World) StartTraffic(ctx context.Context, environment string, rate int, 
 	if err := client.IgnoreAlreadyExists(w.Client.Create(ctx, namespace)); err != nil {
 		return nil, err
 	}
+	url, err := w.host.loadURL(ctx, environment)
+	if err != nil {
+		return nil, err
+	}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "load-" + environment + "-", Namespace: loadNamespace},
 		Spec: corev1.PodSpec{
@@ -38,7 +42,7 @@ func (w *World) StartTraffic(ctx context.Context, environment string, rate int, 
 			TerminationGracePeriodSeconds: new(int64(1)),
 			Containers: []corev1.Container{{
 				Name: "load", Image: w.load,
-				Args: []string{"--url=" + w.host.loadURL(environment), fmt.Sprintf("--rate=%d", rate), "--duration=" + duration.String()},
+				Args: []string{"--url=" + url, fmt.Sprintf("--rate=%d", rate), "--duration=" + duration.String()},
 			}},
 		},
 	}

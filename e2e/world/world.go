@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -75,6 +76,8 @@ type World struct {
 	*sandbox.Cluster
 	*Line
 	Client  client.Client
+	// Watched reads Serin's objects and pods of its arms from watches, a moment late.
+	Watched client.Reader
 	Builder *images.Builder
 
 	options Options
@@ -83,6 +86,8 @@ type World struct {
 	serin, load string
 	// command is the path of Serin's command line.
 	command string
+	// unwatch ends the watches.
+	unwatch func() error
 	// building is held by who builds an image: two cores are no more at once.
 	building sync.Mutex
 }
@@ -107,9 +112,11 @@ func Start(ctx context.Context, options Options) (*World, error) {
 		return nil, err
 	}
 	w := &World{Cluster: cluster, options: options, Builder: &images.Builder{Root: root, Cache: filepath.Join(cacheOf(root), "images")}}
-	// The client has nothing to log, and complains at length where nobody said so.
+	// Clients have nothing to log that an error does not say: one complains at length
+	// where nobody said so, the other when its watches end.
 	log.SetLogger(logr.Discard())
-	if w.Client, err = newClient(cluster); err != nil {
+	klog.SetLogger(logr.Discard())
+	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
 	w.host = newHost(w)
@@ -140,7 +147,7 @@ func clusterOf(ctx context.Context, options Options) (*sandbox.Cluster, error) {
 
 // Close ends what reaches into the cluster; the world goes on there.
 func (w *World) Close() error {
-	return errors.Join(w.Line.Close(), w.host.close())
+	return errors.Join(w.Line.Close(), w.host.close(), w.unwatch())
 }
 
 func cacheOf(root string) string {
@@ -156,17 +163,21 @@ func Scheme() (*runtime.Scheme, error) {
 	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
 }
 
-func newClient(cluster *sandbox.Cluster) (client.Client, error) {
-	config, err := cluster.RESTConfig()
+// connect makes the client, and what reads from watches.
+func (w *World) connect(ctx context.Context) error {
+	config, err := w.RESTConfig()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	config.QPS, config.Burst = 100, 200
 	scheme, err := Scheme()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return client.New(config, client.Options{Scheme: scheme})
+	if w.Client, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return err
+	}
+	return w.watch(ctx, config, scheme)
 }
 
 // BuildImage builds without pushing, so that a later push is quick.
