@@ -28,11 +28,19 @@ type line struct {
 // common is the line that the story was told in.
 var common = &line{}
 
-// alone gives the story's line to a scenario that stops what all lines share. These
-// run one after the other, before those that have a line of their own.
+// alone gives the story's line to a scenario that stops what all lines share: it runs
+// before those that have a line of their own.
 func alone() *line {
 	common.Line = w.Line
 	return common
+}
+
+// after gives that line to a scenario that needs its prod, and runs beside those that
+// have one of their own: no two may ask for it.
+func after(t *testing.T) *line {
+	t.Helper()
+	t.Parallel()
+	return alone()
 }
 
 // beside begins a line of the scenario's own, which runs beside those of others: it
@@ -62,14 +70,6 @@ func (l *line) push(t *testing.T, variant images.Variant) string {
 		t.Fatal(err)
 	}
 	return version
-}
-
-// toStaging brings a version to staging, Healthy.
-func (l *line) toStaging(t *testing.T, version string) {
-	t.Helper()
-	must(t, l.WaitHealthy(t.Context(), "dev", version, long))
-	must(t, l.Approve(t.Context(), "staging", version, long))
-	must(t, l.WaitHealthy(t.Context(), "staging", version, long))
 }
 
 // rollout waits until an environment's Rollout is as ok says.

@@ -49,7 +49,8 @@ func TestRejected(t *testing.T) {
 		return "", nil
 	}))
 	// A newer Release is proposed again.
-	l.toStaging(t, l.push(t, images.Good))
+	_, err = l.WaitPhase(ctx, "staging", l.push(t, images.Good), long, v1alpha1.PromotionAwaitingApproval)
+	must(t, err)
 }
 
 // TestHeld: a person's revert is respected until a newer Release comes.

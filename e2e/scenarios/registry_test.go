@@ -46,7 +46,13 @@ func TestRegistryTrouble(t *testing.T) {
 		t.Errorf("release %s is there (%v), and the registry told of none", newer, err)
 	}
 	answer.Store(http.StatusOK)
-	must(t, l.WaitHealthy(t.Context(), "dev", newer, long))
+	must(t, world.Eventually(t.Context(), long, "release "+newer+" to be found", func(ctx context.Context) (string, error) {
+		found, err := l.Release(ctx, newer)
+		if err != nil || found != nil {
+			return "", err
+		}
+		return "there is none", nil
+	}))
 }
 
 // lookThrough lets the Pipeline see the registry through a proxy at an address of

@@ -16,14 +16,16 @@ import (
 )
 
 // TestPrometheusStopped: an outage of monitoring freezes a canary; it neither
-// goes on nor back, and goes on when monitoring is there again.
+// goes on nor back, and goes on when monitoring is there again. Lines without a prod
+// ask Prometheus nothing.
 func TestPrometheusStopped(t *testing.T) {
-	l := alone()
+	l := after(t)
 	ctx := t.Context()
 	traffic, err := w.StartTraffic(ctx, "prod", 20, 10*time.Minute)
 	must(t, err)
 	version := l.push(t, images.Good)
-	l.toStaging(t, version)
+	must(t, l.WaitHealthy(ctx, "dev", version, long))
+	must(t, l.Approve(ctx, "staging", version, long))
 	must(t, l.Approve(ctx, "prod", version, long))
 	l.rollout(t, "prod", "a canary with traffic", func(s v1alpha1.RolloutStatus) bool {
 		return s.Phase == v1alpha1.RolloutProgressing && s.Weight > 0
@@ -150,8 +152,11 @@ func TestPushRace(t *testing.T) {
 	}()
 	version := l.push(t, images.Good)
 	must(t, <-done)
-	l.toStaging(t, version)
-	wantContains(t, "dev's overlay", l.overlay(t, "dev"), version)
+	must(t, l.WaitHealthy(ctx, "dev", version, long))
+	must(t, l.Approve(ctx, "staging", version, long))
+	for _, environment := range []string{"dev", "staging"} {
+		wantContains(t, environment+"'s overlay", l.overlay(t, environment), version)
+	}
 	for i := range notes {
 		text, err := l.Git.Read(ctx, fmt.Sprintf("notes/%d.txt", i))
 		must(t, err)

@@ -75,7 +75,7 @@ type LineOptions struct {
 type World struct {
 	*sandbox.Cluster
 	*Line
-	Client  client.Client
+	Client client.Client
 	// Watched reads Serin's objects and pods of its arms from watches, a moment late.
 	Watched client.Reader
 	Builder *images.Builder
