@@ -133,7 +133,7 @@ example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
 integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, with Serin in the test's process.
 	@echo "== integration"; mkdir -p $(OUT)/test
 	set -a; . $(CACHE)/sandbox/environment; set +a; \
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/4-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) -parallel 6 ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/4-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) -parallel 10 ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
 
 .PHONY: scenarios
 scenarios: $(GOTESTSUM) sandbox-up ## Scenarios in the light sandbox, with Serin in the cluster.

@@ -112,9 +112,11 @@ func newScheme(t *testing.T) *runtime.Scheme {
 	return scheme
 }
 
-// newWorld starts everything, with v1.0.0 in Git for the environments.
+// newWorld starts everything, with v1.0.0 in Git for the environments. Worlds share
+// nothing but the cluster, so that tests run beside each other.
 func newWorld(t *testing.T, environments ...string) *world {
 	t.Helper()
+	t.Parallel()
 	config, scheme := kubeconfig(t), newScheme(t)
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {

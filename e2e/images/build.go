@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ import (
 )
 
 const (
+	// nodes are what the cluster's run.
+	nodes = "linux/amd64"
 	// user is the nonroot user of distroless images.
 	user = "65532:65532"
 	// certificatesPath is where crypto/x509 looks first, in the host as in the image.
@@ -66,16 +69,16 @@ func (b *Builder) compile(ctx context.Context, p program) (string, error) {
 		file += "-" + strings.ReplaceAll(p.variables[variable], string(filepath.Separator), "_")
 		flags += " -X " + variable + "=" + p.variables[variable]
 	}
-	if p.here {
+	platform := nodes
+	if p.here && runtime.GOOS+"/"+runtime.GOARCH != nodes {
+		platform = runtime.GOOS + "/" + runtime.GOARCH
 		file += "-here"
 	}
 	binary := filepath.Join(cache, file)
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", binary, p.target)
 	command.Dir = filepath.Join(b.Root, p.folder)
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	if !p.here {
-		command.Env = append(command.Env, "GOOS=linux", "GOARCH=amd64")
-	}
+	system, processor, _ := strings.Cut(platform, "/")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+system, "GOARCH="+processor)
 	if output, err := command.CombinedOutput(); err != nil {
 		said := strings.ReplaceAll(strings.TrimSpace(string(output)), "\n", "; ")
 		return "", fmt.Errorf("build %s in %s: %w: %s", p.target, command.Dir, err, said)

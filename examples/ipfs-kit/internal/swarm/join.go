@@ -20,7 +20,9 @@ const (
 	// IdentityPath is where a node serves its Identity over HTTP.
 	IdentityPath = "/api/v0/id"
 	askTimeout   = time.Second
-	dialTimeout  = 10 * time.Second
+	// dialTimeout is short: a master that has just ended answers nothing any more, and
+	// the next one waits to be asked.
+	dialTimeout = 3 * time.Second
 	// resolveTimeout allows for a name server that has to be asked twice.
 	resolveTimeout = 6 * time.Second
 	maxAnswer      = 64 << 10
