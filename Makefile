@@ -76,7 +76,7 @@ test: ## Check everything that needs the light sandbox: style, unit and heavy te
 # what processor time those leave. Both use the program that is built before.
 .PHONY: test-parts
 test-parts: $(GOTESTSUM)
-	$(BESIDE) code $(MAKE) --no-print-directory check unit heavy example RACE=1 -- $(MAKE) --no-print-directory integration scenarios
+	@$(BESIDE) code $(MAKE) --no-print-directory check unit heavy example RACE=1 -- $(MAKE) --no-print-directory integration scenarios
 
 .PHONY: e2e
 e2e: ## Check the full sandbox: Gitea, Flux and Traefik.
@@ -117,37 +117,37 @@ generate-check: $(CONTROLLER_GEN)
 .PHONY: unit
 unit: $(GOTESTSUM) ## The quick part of the unit tests (RACE=1 with the race detector, FRESH=1 also what has not changed).
 	@echo "== unit"; mkdir -p $(OUT)/test
-	$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/1-unit.json -- $(UNIT_FLAGS) -skip '$(HEAVY)' $(PACKAGES)
+	@$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/1-unit.json -- $(UNIT_FLAGS) -skip '$(HEAVY)' $(PACKAGES)
 
 .PHONY: heavy
 heavy: $(GOTESTSUM) ## The rest of them, which takes long (RACE and FRESH as well).
 	@echo "== heavy"; mkdir -p $(OUT)/test
-	$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-heavy.json -- $(UNIT_FLAGS) -run '$(HEAVY)' $(HEAVY_PACKAGES)
+	@$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-heavy.json -- $(UNIT_FLAGS) -run '$(HEAVY)' $(HEAVY_PACKAGES)
 
 .PHONY: example
 example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
 	@echo "== example"; mkdir -p $(OUT)/test
-	cd examples/ipfs-kit && $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-example.json -- -timeout 10m ./...
+	@cd examples/ipfs-kit && $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-example.json -- -timeout 10m ./...
 
 .PHONY: integration
 integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, with Serin in the test's process.
 	@echo "== integration"; mkdir -p $(OUT)/test
-	set -a; . $(CACHE)/sandbox/environment; set +a; \
+	@set -a; . $(CACHE)/sandbox/environment; set +a; \
 	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/4-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) -parallel 10 ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
 
 .PHONY: scenarios
 scenarios: $(GOTESTSUM) sandbox-up ## Scenarios in the light sandbox, with Serin in the cluster.
 	@echo "== scenarios"; mkdir -p $(OUT)/test
-	$(GOTESTSUM) --format testname --jsonfile $(OUT)/test/5-scenarios.json -- -tags scenarios $(CLUSTER_TESTS) -parallel 8 ./e2e/scenarios/...
+	@$(GOTESTSUM) --format testname --jsonfile $(OUT)/test/5-scenarios.json -- -tags scenarios $(CLUSTER_TESTS) -parallel 8 ./e2e/scenarios/...
 
 .PHONY: e2e-tests
 e2e-tests: PROFILE := full
 e2e-tests: $(GOTESTSUM) sandbox-up
 	@echo "== gateway and forge"; mkdir -p $(OUT)/e2e
-	set -a; . $(CACHE)/sandbox/environment; set +a; \
+	@set -a; . $(CACHE)/sandbox/environment; set +a; \
 	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/e2e/1-adapters.json -- -tags e2e -run E2E $(CLUSTER_TESTS) ./forge/... ./traffic/... ./e2e/sandbox/... ./e2e/templates/...
 	@echo "== story"
-	$(GOTESTSUM) --format testname --jsonfile $(OUT)/e2e/2-story.json -- -tags e2e $(CLUSTER_TESTS) ./e2e/scenarios/...
+	@$(GOTESTSUM) --format testname --jsonfile $(OUT)/e2e/2-story.json -- -tags e2e $(CLUSTER_TESTS) ./e2e/scenarios/...
 
 .PHONY: servers
 servers: ## Check metric sources against Prometheus, VictoriaMetrics, Thanos and Mimir, built from their modules (ONLY=name of one).
@@ -161,17 +161,17 @@ servers: ## Check metric sources against Prometheus, VictoriaMetrics, Thanos and
 .PHONY: servers-tests
 servers-tests: $(GOTESTSUM) $(SANDBOX)
 	@echo "== builds of the servers"
-	$(SANDBOX) build --profile servers
+	@$(SANDBOX) build --profile servers
 	@echo "== metric servers"
-	$(GOTESTSUM) --format testname --jsonfile $(OUT)/servers/1-servers.json -- -tags servers -run 'Servers$(ONLY)' -vet=off -parallel 16 -count 1 -timeout 60m ./e2e/servers/...
+	@$(GOTESTSUM) --format testname --jsonfile $(OUT)/servers/1-servers.json -- -tags servers -run 'Servers$(ONLY)' -vet=off -parallel 16 -count 1 -timeout 60m ./e2e/servers/...
 
 .PHONY: bench
 bench: ## Measure what the documents claim; also written to out/bench.json. The last parts bring the sandbox up.
-	go run ./e2e/bench
+	@go run ./e2e/bench
 
 .PHONY: plots
 plots: ## Draw the plots of docs/guarantees.md and write its table, from seeds.
-	go run ./e2e/bench plots
+	@go run ./e2e/bench plots
 
 .PHONY: docs
 docs: ## Write docs/reference.md anew from the CRDs.
@@ -181,15 +181,15 @@ docs: ## Write docs/reference.md anew from the CRDs.
 
 .PHONY: sandbox-up
 sandbox-up: $(SANDBOX) ## Bring the sandbox up (PROFILE=light|full); up twice is up once.
-	$(HUGE_PAGES_FOR) $(SANDBOX) up --profile $(PROFILE)
+	@$(HUGE_PAGES_FOR) $(SANDBOX) up --profile $(PROFILE)
 
 .PHONY: sandbox-down
 sandbox-down: $(SANDBOX) ## Stop the sandbox and leave nothing.
-	$(SANDBOX) down
+	@$(SANDBOX) down
 
 .PHONY: sandbox-status
 sandbox-status: $(SANDBOX) ## Say what of the sandbox runs.
-	$(SANDBOX) status
+	@$(SANDBOX) status
 
 .PHONY: $(SANDBOX)
 $(SANDBOX):

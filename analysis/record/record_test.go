@@ -133,7 +133,7 @@ func text(t *testing.T, v any) string {
 	return string(encoded)
 }
 
-// TestHeavyRecordIsBounded records a day of looks, across restarts, far beyond the
+// TestHeavyRecordIsBounded records half a day of looks, across restarts, far beyond the
 // room there is, and wants the newest kept, and judged again to the same state at
 // any time.
 func TestHeavyRecordIsBounded(t *testing.T) {
@@ -145,7 +145,7 @@ func TestHeavyRecordIsBounded(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	var verdict analysis.Verdict
 	largest, fewest := 0, 1<<30
-	for k := range 43_200 {
+	for k := range 21_600 {
 		observations, now := look(rng, k)
 		if err := rec.Look(state, observations, now); err != nil {
 			t.Fatal(err)

@@ -454,7 +454,7 @@ func (w *world) eventually(what string, met func() (bool, string)) {
 	w.t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		ok, seen := met()

@@ -378,7 +378,7 @@ func (e *env) page(pod, path string) string {
 func (e *env) until(what string, seen func() (bool, string)) {
 	e.t.Helper()
 	last := ""
-	err := wait.PollUntilContextTimeout(e.t.Context(), 200*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(e.t.Context(), 500*time.Millisecond, patience, true, func(context.Context) (bool, error) {
 		var met bool
 		met, last = seen()
 		return met, nil
