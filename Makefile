@@ -130,10 +130,11 @@ example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
 	@cd examples/ipfs-kit && $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-example.json -- -timeout 10m ./...
 
 .PHONY: integration
+# Some run Serin's program: compiled amid them, it would take the time that they have.
 integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, with Serin in the test's process.
-	@echo "== integration"; mkdir -p $(OUT)/test
+	@echo "== integration"; mkdir -p $(OUT)/test; go build ./cmd/serin/...
 	@set -a; . $(CACHE)/sandbox/environment; set +a; \
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/4-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) -parallel 10 ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/4-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) -parallel 6 ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
 
 .PHONY: scenarios
 scenarios: $(GOTESTSUM) sandbox-up ## Scenarios in the light sandbox, with Serin in the cluster.

@@ -392,6 +392,7 @@ func TestIntegrationWrongCredentials(t *testing.T) {
 
 // A registry that is down stops nothing that is known already.
 func TestIntegrationRegistryDown(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int32{500, 429} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			w := newWorld(t, "dev", "staging")

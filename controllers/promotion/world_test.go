@@ -56,7 +56,7 @@ import (
 )
 
 // patience is how long anything may take on a busy machine.
-const patience = 120 * time.Second
+const patience = 4 * time.Minute
 
 const (
 	password   = "swordfish-4711"

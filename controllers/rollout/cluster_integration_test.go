@@ -44,7 +44,7 @@ import (
 )
 
 // patience is how long a test waits for something that has to happen.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // root is the repository, as seen from this package.
 const root = "../.."

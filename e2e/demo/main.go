@@ -76,7 +76,7 @@ func run(ctx context.Context, options world.Options, keep bool) (err error) {
 	if err != nil {
 		return explain(ctx, w, err)
 	}
-	fmt.Printf("The cluster is up after %.0f s%s. The story takes about 5 minutes:\n\n", time.Since(started).Seconds(), holds(w))
+	fmt.Printf("The cluster is up after %.0f s%s. The story takes 4 to 6 minutes:\n\n", time.Since(started).Seconds(), holds(w))
 	figures, err := story.Tell(ctx, w, os.Stdout)
 	if err != nil {
 		return explain(ctx, w, fmt.Errorf("the story did not go the way it should: %w", err))

@@ -156,6 +156,26 @@ func TestPodIsConfined(t *testing.T) {
 	}
 }
 
+// Without its pod's name and UID Serin would wait for its own lease after a crash.
+func TestPodHoldsTheLease(t *testing.T) {
+	for _, overlay := range overlays {
+		t.Run(overlay, func(t *testing.T) {
+			each(t, render(t, overlay), "Deployment", func(deployment appsv1.Deployment) {
+				got := map[string]string{}
+				for _, variable := range deployment.Spec.Template.Spec.Containers[0].Env {
+					if variable.ValueFrom != nil && variable.ValueFrom.FieldRef != nil {
+						got[variable.Name] = variable.ValueFrom.FieldRef.FieldPath
+					}
+				}
+				want := map[string]string{"POD_NAMESPACE": "metadata.namespace", "POD_NAME": "metadata.name", "POD_UID": "metadata.uid"}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("what the container knows of its pod (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 // What is not named in the policy cannot be reached: each port that the pod
 // opens is in it, by a name that it has.
 func TestEmbeddedPortsAreInTheNetworkPolicy(t *testing.T) {

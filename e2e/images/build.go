@@ -44,7 +44,7 @@ type program struct {
 	variables map[string]string
 	// certificates adds the host's CA certificates.
 	certificates bool
-	// here makes it for this machine, and not for the nodes.
+	// here makes it for this machine, where that is not like the nodes.
 	here bool
 }
 

@@ -16,6 +16,6 @@ var lines = []world.LineOptions{
 	{Name: "broken", Environments: []string{"dev"}},
 	{Name: "credentials", Environments: []string{"dev"}},
 	{Name: "registry", Environments: []string{"dev", "staging"}},
-	{Name: "race", Environments: []string{"dev", "staging"}},
+	{Name: "race", Environments: []string{"dev"}},
 	{Name: "missing", Environments: []string{"dev"}},
 }

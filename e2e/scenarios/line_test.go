@@ -28,19 +28,11 @@ type line struct {
 // common is the line that the story was told in.
 var common = &line{}
 
-// alone gives the story's line to a scenario that stops what all lines share: it runs
-// before those that have a line of their own.
-func alone() *line {
+// ofStory gives the story's line to a scenario that needs its prod. One that is not
+// parallel has the world for itself; of those that are, one at most may ask for it.
+func ofStory() *line {
 	common.Line = w.Line
 	return common
-}
-
-// after gives that line to a scenario that needs its prod, and runs beside those that
-// have one of their own: no two may ask for it.
-func after(t *testing.T) *line {
-	t.Helper()
-	t.Parallel()
-	return alone()
 }
 
 // beside begins a line of the scenario's own, which runs beside those of others: it

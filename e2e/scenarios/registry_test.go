@@ -42,7 +42,7 @@ func TestRegistryTrouble(t *testing.T) {
 	answer.Store(http.StatusInternalServerError)
 	newer := l.push(t, images.Good)
 	trouble(t, l, "RegistryFailed")
-	if found, err := l.Release(t.Context(), newer); err != nil || found != nil {
+	if found, err := l.Now().Release(t.Context(), newer); err != nil || found != nil {
 		t.Errorf("release %s is there (%v), and the registry told of none", newer, err)
 	}
 	answer.Store(http.StatusOK)

@@ -34,6 +34,8 @@ type Line struct {
 	Git *Git
 
 	w *World
+	// read is where what the line waits for is read.
+	read client.Reader
 	// name is the Pipeline's namespace, and begins those of the environments.
 	name         string
 	image        string
@@ -51,7 +53,7 @@ func (w *World) Begin(ctx context.Context, name string) (*Line, error) {
 	if !ok || at < 0 {
 		return nil, fmt.Errorf("line %q is not among Options.Lines, or the host is not the light sandbox's", name)
 	}
-	l := &Line{w: w, name: name, image: name, repository: name, environments: w.options.Lines[at].Environments}
+	l := &Line{w: w, read: w.Watched, name: name, image: name, repository: name, environments: w.options.Lines[at].Environments}
 	if err := l.pushFirst(ctx); err != nil {
 		return nil, err
 	}
@@ -70,6 +72,14 @@ func (l *Line) Close() error {
 		return nil
 	}
 	return l.Git.Close()
+}
+
+// Now is the line as the API server has it at this moment, to tell what has not
+// happened: what is watched comes a moment late, and not in order.
+func (l *Line) Now() *Line {
+	now := *l
+	now.read = l.w.Client
+	return &now
 }
 
 // Namespace is the Pipeline's, its Releases' and Promotions'.
@@ -182,7 +192,7 @@ func (l *Line) applyPipeline(ctx context.Context) error {
 	// measured from its push would be that.
 	return Eventually(ctx, 2*time.Minute, "the promotions of "+firstVersion+" to succeed", func(ctx context.Context) (string, error) {
 		var promotions v1alpha1.PromotionList
-		if err := l.w.Watched.List(ctx, &promotions, client.InNamespace(l.name)); err != nil {
+		if err := l.read.List(ctx, &promotions, client.InNamespace(l.name)); err != nil {
 			return "", err
 		}
 		if len(promotions.Items) < len(l.environments) {

@@ -16,13 +16,13 @@ import (
 // ThePipeline reads it.
 func (l *Line) ThePipeline(ctx context.Context) (*v1alpha1.Pipeline, error) {
 	var pipeline v1alpha1.Pipeline
-	return &pipeline, l.w.Watched.Get(ctx, types.NamespacedName{Namespace: l.name, Name: Pipeline}, &pipeline)
+	return &pipeline, l.read.Get(ctx, types.NamespacedName{Namespace: l.name, Name: Pipeline}, &pipeline)
 }
 
 // Rollout is the workers' in an environment.
 func (l *Line) Rollout(ctx context.Context, environment string) (*v1alpha1.Rollout, error) {
 	var rollout v1alpha1.Rollout
-	return &rollout, l.w.Watched.Get(ctx, types.NamespacedName{Namespace: l.NamespaceOf(environment), Name: Worker}, &rollout)
+	return &rollout, l.read.Get(ctx, types.NamespacedName{Namespace: l.NamespaceOf(environment), Name: Worker}, &rollout)
 }
 
 // runs says whether a revision's images are of a tag.
@@ -59,7 +59,7 @@ func (l *Line) Promotion(ctx context.Context, environment, tag string) (*v1alpha
 		return nil, err
 	}
 	var promotions v1alpha1.PromotionList
-	if err := l.w.Watched.List(ctx, &promotions, client.InNamespace(l.name)); err != nil {
+	if err := l.read.List(ctx, &promotions, client.InNamespace(l.name)); err != nil {
 		return nil, err
 	}
 	var newest *v1alpha1.Promotion
@@ -78,7 +78,7 @@ func (l *Line) Promotion(ctx context.Context, environment, tag string) (*v1alpha
 // Release finds the one of a tag; nil where there is none yet.
 func (l *Line) Release(ctx context.Context, tag string) (*v1alpha1.Release, error) {
 	var releases v1alpha1.ReleaseList
-	if err := l.w.Watched.List(ctx, &releases, client.InNamespace(l.name)); err != nil {
+	if err := l.read.List(ctx, &releases, client.InNamespace(l.name)); err != nil {
 		return nil, err
 	}
 	for i := range releases.Items {

@@ -2,12 +2,17 @@ package world
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,6 +31,13 @@ func (w *World) watch(ctx context.Context, config *rest.Config, scheme *runtime.
 		Scheme:           scheme,
 		ByObject:         map[client.Object]cache.ByObject{&corev1.Pod{}: {Label: labels.NewSelector().Add(*canaries)}},
 		DefaultTransform: cache.TransformStripManagedFields(),
+		// What is read goes on as it was: without a word a wait would not tell why
+		// nothing comes.
+		DefaultWatchErrorHandler: func(watching context.Context, _ *toolscache.Reflector, err error) {
+			if watching.Err() == nil && !errors.Is(err, io.EOF) && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
+				_, _ = fmt.Fprintf(w.options.Progress, "the cluster cannot be watched: %v\n", err)
+			}
+		},
 	})
 	if err != nil {
 		return err
@@ -37,6 +49,9 @@ func (w *World) watch(ctx context.Context, config *rest.Config, scheme *runtime.
 	w.unwatch = func() error {
 		stop()
 		return <-ended
+	}
+	if !watched.WaitForCacheSync(ctx) {
+		return errors.Join(errors.New("the cluster cannot be watched"), w.unwatch())
 	}
 	return nil
 }

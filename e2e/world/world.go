@@ -76,7 +76,8 @@ type World struct {
 	*sandbox.Cluster
 	*Line
 	Client client.Client
-	// Watched reads Serin's objects and pods of its arms from watches, a moment late.
+	// Watched reads from watches, a moment late: Serin's objects, and pods of canaries
+	// (of other pods it knows none).
 	Watched client.Reader
 	Builder *images.Builder
 
@@ -103,6 +104,10 @@ func Start(ctx context.Context, options Options) (*World, error) {
 	if _, err := lock(); err != nil {
 		return nil, err
 	}
+	// Clients have nothing to log that an error does not say: one complains at length
+	// where nobody said so, the other when its watches end.
+	log.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
 	root, err := images.Root()
 	if err != nil {
 		return nil, err
@@ -112,15 +117,11 @@ func Start(ctx context.Context, options Options) (*World, error) {
 		return nil, err
 	}
 	w := &World{Cluster: cluster, options: options, Builder: &images.Builder{Root: root, Cache: filepath.Join(cacheOf(root), "images")}}
-	// Clients have nothing to log that an error does not say: one complains at length
-	// where nobody said so, the other when its watches end.
-	log.SetLogger(logr.Discard())
-	klog.SetLogger(logr.Discard())
 	if err := w.connect(ctx); err != nil {
 		return nil, err
 	}
 	w.host = newHost(w)
-	w.Line = &Line{w: w, name: Namespace, image: imageName, repository: deployRepository, environments: Environments}
+	w.Line = &Line{w: w, read: w.Watched, name: Namespace, image: imageName, repository: deployRepository, environments: Environments}
 	if err := progress.Run(ctx, options.Progress, []progress.Part{
 		{Name: "removal of what an earlier run left", Run: w.clear},
 		{Name: "Serin's image, built and pushed", Run: w.pushSerin},

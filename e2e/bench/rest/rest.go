@@ -4,6 +4,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -45,7 +46,7 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = w.Git.Close() }()
+	defer func() { err = errors.Join(err, w.Close()) }()
 	if o.Rest {
 		if figures, err = atRest(ctx, w, o.Progress); err != nil {
 			return nil, err
