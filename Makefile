@@ -139,7 +139,7 @@ integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, 
 .PHONY: scenarios
 scenarios: $(GOTESTSUM) sandbox-up ## Scenarios in the light sandbox, with Serin in the cluster.
 	@echo "== scenarios"; mkdir -p $(OUT)/test
-	@$(GOTESTSUM) --format testname --jsonfile $(OUT)/test/5-scenarios.json -- -tags scenarios $(CLUSTER_TESTS) -parallel 8 ./e2e/scenarios/...
+	@$(GOTESTSUM) --format testname --jsonfile $(OUT)/test/5-scenarios.json -- -tags scenarios $(CLUSTER_TESTS) -parallel 4 ./e2e/scenarios/...
 
 .PHONY: e2e-tests
 e2e-tests: PROFILE := full

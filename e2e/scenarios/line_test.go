@@ -15,7 +15,7 @@ import (
 )
 
 // long bounds a wait that ends by itself much sooner; shared machines are slow.
-const long = 4 * time.Minute
+const long = 8 * time.Minute
 
 // line is one that releases of a scenario travel along.
 type line struct {

@@ -24,6 +24,8 @@ const (
 	imageName        = "ipfs-kit"
 	// firstVersion runs in every environment when a line begins.
 	firstVersion = "v1.0.0"
+	// patience is how long a line may take to begin; shared machines are slow.
+	patience = 8 * time.Minute
 )
 
 // Line is what a release travels along: an image, a deploy repository, a Pipeline
@@ -184,13 +186,13 @@ func (l *Line) applyPipeline(ctx context.Context) error {
 		return err
 	}
 	for _, environment := range l.environments {
-		if err := l.WaitHealthy(ctx, environment, firstVersion, 4*time.Minute); err != nil {
+		if err := l.WaitHealthy(ctx, environment, firstVersion, patience); err != nil {
 			return err
 		}
 	}
 	// A release that is pushed before these have ended waits for them, and what is
 	// measured from its push would be that.
-	return Eventually(ctx, 2*time.Minute, "the promotions of "+firstVersion+" to succeed", func(ctx context.Context) (string, error) {
+	return Eventually(ctx, patience, "the promotions of "+firstVersion+" to succeed", func(ctx context.Context) (string, error) {
 		var promotions v1alpha1.PromotionList
 		if err := l.read.List(ctx, &promotions, client.InNamespace(l.name)); err != nil {
 			return "", err
