@@ -48,10 +48,11 @@ type Finding struct {
 var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
 
 // passingTroubles are words of a registry, or of the way to it, that is away for
-// a while: it says nothing of the image.
+// a while: it says nothing of the image. One that ends before it answers leaves
+// nothing but "EOF" behind an address.
 var passingTroubles = []string{
 	"too many requests", "toomanyrequests", "500 internal", "502 bad", "503 service", "504 gateway", "timeout",
-	"deadline exceeded", "connection refused", "connection reset", "no such host", "network is unreachable", "no route to host", "unexpected eof",
+	"deadline exceeded", "connection refused", "connection reset", "no such host", "network is unreachable", "no route to host", "unexpected eof", ": eof", "broken pipe",
 }
 
 // configReasons are the waiting reasons of a container that cannot be made.
