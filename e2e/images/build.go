@@ -25,13 +25,14 @@ import (
 )
 
 const (
-	// nodes are what the cluster's run.
-	nodes = "linux/amd64"
 	// user is the nonroot user of distroless images.
 	user = "65532:65532"
 	// certificatesPath is where crypto/x509 looks first, in the host as in the image.
 	certificatesPath = "/etc/ssl/certs/ca-certificates.crt"
 )
+
+// nodes are what images are for.
+var nodes = v1.Platform{OS: "linux", Architecture: "amd64"}
 
 // program is what an image is made of.
 type program struct {
@@ -70,21 +71,25 @@ func (b *Builder) compile(ctx context.Context, p program) (string, error) {
 		flags += " -X " + variable + "=" + p.variables[variable]
 	}
 	platform := nodes
-	if p.here && runtime.GOOS+"/"+runtime.GOARCH != nodes {
-		platform = runtime.GOOS + "/" + runtime.GOARCH
+	if p.here {
+		platform = machine()
+	}
+	if !platform.Equals(nodes) {
 		file += "-here"
 	}
 	binary := filepath.Join(cache, file)
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", binary, p.target)
 	command.Dir = filepath.Join(b.Root, p.folder)
-	system, processor, _ := strings.Cut(platform, "/")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+system, "GOARCH="+processor)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+platform.OS, "GOARCH="+platform.Architecture)
 	if output, err := command.CombinedOutput(); err != nil {
 		said := strings.ReplaceAll(strings.TrimSpace(string(output)), "\n", "; ")
 		return "", fmt.Errorf("build %s in %s: %w: %s", p.target, command.Dir, err, said)
 	}
 	return binary, nil
 }
+
+// machine is what this process runs on.
+func machine() v1.Platform { return v1.Platform{OS: runtime.GOOS, Architecture: runtime.GOARCH} }
 
 // created is the time of an image: of two semantic versions the later has the
 // later time, so that policies by time and by version agree in tests.
@@ -133,7 +138,7 @@ func assemble(p program, binary string, l labels) (v1.Image, error) {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	configuration := base.DeepCopy()
-	configuration.OS, configuration.Architecture = "linux", "amd64"
+	configuration.OS, configuration.Architecture = nodes.OS, nodes.Architecture
 	configuration.Created = v1.Time{Time: l.created}
 	configuration.Config = configOf(p.name, l)
 	return mutate.ConfigFile(img, configuration)

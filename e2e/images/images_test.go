@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -188,7 +187,7 @@ func TestCommandIsForThisMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if alike := runtime.GOOS+"/"+runtime.GOARCH == nodes; (here == forNodes) != alike {
+	if alike := nodes.Equals(machine()); (here == forNodes) != alike {
 		t.Errorf("alike %v, and the programs are %s and %s", alike, here, forNodes)
 	}
 	if out, err := exec.Command(here).CombinedOutput(); err != nil || string(out) != "none none\n" {

@@ -58,8 +58,9 @@ func TestPrometheusStopped(t *testing.T) {
 	must(t, l.WaitHealthy(ctx, "prod", version, long))
 	stats, err := traffic.Stop(ctx)
 	must(t, err)
-	// Beside so much else a request that fails tells nothing of monitoring.
-	t.Logf("%d of %d requests failed", stats.Failed, stats.Requests)
+	if stats.Failed != 0 {
+		t.Errorf("%d of %d requests failed: %+v", stats.Failed, stats.Requests, stats.Versions)
+	}
 }
 
 // TestKilledTenTimes: Serin is killed at ten random moments of a release's way

@@ -119,11 +119,8 @@ func (e *embedded) push(ctx context.Context, reference string, image v1.Image) e
 }
 
 func (e *embedded) gitURL(ctx context.Context, l *Line) (string, error) {
-	var service corev1.Service
-	err := Eventually(ctx, time.Minute, "the Git server's Service", func(ctx context.Context) (string, error) {
-		return "", e.w.Client.Get(ctx, types.NamespacedName{Namespace: SerinNamespace, Name: "serin-git"}, &service)
-	})
-	return fmt.Sprintf("http://%s:%s@%s:3000/%s.git", gitUser, e.password, service.Spec.ClusterIP, l.repository), err
+	host, err := e.w.address(ctx, SerinNamespace, "serin-git", "3000")
+	return fmt.Sprintf("http://%s:%s@%s/%s.git", gitUser, e.password, host, l.repository), err
 }
 
 func (e *embedded) exampleOverlay(l *Line, environment string) images.Overlay {
@@ -155,7 +152,15 @@ func (e *embedded) loadURL(ctx context.Context, environment string) (string, err
 // given by its address: each request would ask for the name six times, once for every
 // domain that a pod searches and kind of address.
 func (w *World) serviceURL(ctx context.Context, environment string) (string, error) {
+	host, err := w.address(ctx, namespaceOf(Namespace, environment), Worker, "80")
+	return "http://" + host + "/work", err
+}
+
+// address is that of a port of a Service, which is waited for.
+func (w *World) address(ctx context.Context, namespace, name, port string) (string, error) {
 	var service corev1.Service
-	err := w.Client.Get(ctx, types.NamespacedName{Namespace: namespaceOf(Namespace, environment), Name: Worker}, &service)
-	return "http://" + net.JoinHostPort(service.Spec.ClusterIP, "80") + "/work", err
+	err := Eventually(ctx, time.Minute, "Service "+namespace+"/"+name, func(ctx context.Context) (string, error) {
+		return "", w.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &service)
+	})
+	return net.JoinHostPort(service.Spec.ClusterIP, port), err
 }
