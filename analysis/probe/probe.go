@@ -76,6 +76,11 @@ type Prober struct {
 
 // New makes a Prober.
 func New() (*Prober, error) {
+	return NewDialling((&net.Dialer{Timeout: MaxTimeout}).DialContext)
+}
+
+// NewDialling makes a Prober that reaches pods as it is told.
+func NewDialling(dial func(ctx context.Context, network, address string) (net.Conn, error)) (*Prober, error) {
 	programs, err := newExpressions()
 	if err != nil {
 		return nil, err
@@ -89,7 +94,7 @@ func New() (*Prober, error) {
 	client.HTTPClient = &http.Client{
 		// Pods are asked directly and may not send the controller elsewhere.
 		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: MaxTimeout}).DialContext,
+			DialContext:         dial,
 			MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second,
 			TLSHandshakeTimeout: MaxTimeout, ForceAttemptHTTP2: true,
 			MaxResponseHeaderBytes: maxHeader,

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -71,14 +70,7 @@ func newTrial(t *testing.T, ip string, checks ...v1alpha1.Check) (*Analyst, roll
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	// The API server takes no request whose time is over.
-	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.AnalysisRun{}).
-		WithInterceptorFuncs(interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, name string, object client.Object, options ...client.SubResourceUpdateOption) error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return c.SubResource(name).Update(ctx, object, options...)
-		}}).Build()
+	c := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.AnalysisRun{}).Build()
 	prober, err := probe.New()
 	if err != nil {
 		t.Fatal(err)
@@ -99,12 +91,29 @@ func newTrial(t *testing.T, ip string, checks ...v1alpha1.Check) (*Analyst, roll
 	return analyst, rollout.Trial{Rollout: ro, Canary: []corev1.Pod{pod}, Serving: true, Now: now}
 }
 
+// punctual has a client do as the API server, which takes no request whose time is
+// over. It is for tests with a clock of their own: a busy machine lets time pass.
+func punctual(t *testing.T, c client.Client) client.Client {
+	t.Helper()
+	watched, ok := c.(client.WithWatch)
+	if !ok {
+		t.Fatalf("%T cannot watch", c)
+	}
+	return interceptor.NewClient(watched, interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, name string, object client.Object, options ...client.SubResourceUpdateOption) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return c.SubResource(name).Update(ctx, object, options...)
+	}})
+}
+
 // TestSourceThatHangs states that a source that takes questions and does not
 // answer freezes the trial, says so, and is counted from its first silence.
 func TestSourceThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		analyst, trial := newTrial(t, "127.0.0.1", v1alpha1.Check{Name: "errors", Ratio: &v1alpha1.RatioCheck{Total: "requests_total", Bad: `requests_total{code=~"5.."}`}})
+		analyst.Client = punctual(t, analyst.Client)
 		for range 2 {
 			verdict, err := analyst.Look(t.Context(), trial)
 			if err != nil {
@@ -122,68 +131,123 @@ func TestSourceThatHangs(t *testing.T) {
 	})
 }
 
+// answering has the analyst's pods answer by a handler, over pipes in place of
+// sockets: a test with a clock of its own waits for those too.
+func answering(t *testing.T, analyst *Analyst, handler http.HandlerFunc) {
+	t.Helper()
+	dialled := pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_ = server.Serve(dialled) // until it is closed
+	}()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-over
+	})
+	prober, err := probe.NewDialling(dialled.dial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	analyst.Prober = pods{prober}
+}
+
+// pipes listens for the other ends of what it dials.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case p.conns <- theirs:
+		return ours, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p pipes) Close() error {
+	close(p.closed)
+	return nil
+}
+
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
+
 // TestPodThatHangs states that a pod that takes requests and does not answer
-// fails its probe.
+// fails its probe, though that takes longer than sources may.
 func TestPodThatHangs(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
-	t.Cleanup(server.Close)
-	at := netip.MustParseAddrPort(server.Listener.Addr().String())
-	analyst, trial := newTrial(t, at.Addr().String(), v1alpha1.Check{
-		Name: "health", HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: int32(at.Port()), Path: "/", Timeout: metav1.Duration{Duration: lookLimit + 500*time.Millisecond}}},
-	})
-	var verdict analysis.Verdict
-	for range 2 {
-		var err error
-		if verdict, err = analyst.Look(t.Context(), trial); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		analyst, trial := newTrial(t, "10.0.0.1", v1alpha1.Check{
+			Name: "health", HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: 80, Path: "/", Timeout: metav1.Duration{Duration: lookLimit + 500*time.Millisecond}}},
+		})
+		analyst.Client = punctual(t, analyst.Client)
+		answering(t, analyst, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		var verdict analysis.Verdict
+		for range 2 {
+			var err error
+			if verdict, err = analyst.Look(t.Context(), trial); err != nil {
+				t.Fatal(err)
+			}
+			trial.Now = trial.Now.Add(10 * time.Second)
 		}
-		trial.Now = trial.Now.Add(10 * time.Second)
-	}
-	if verdict.Outcome != analysis.Fail || !strings.Contains(verdict.Message, "no answer within") {
-		t.Errorf("%s: %s", verdict.Outcome, verdict.Message)
-	}
+		if verdict.Outcome != analysis.Fail || !strings.Contains(verdict.Message, "no answer within 4.5s") {
+			t.Errorf("%s: %s", verdict.Outcome, verdict.Message)
+		}
+	})
 }
 
 // TestProbesSideBySide states that checks ask a pod at the same time: here it
 // answers none before all have asked.
 func TestProbesSideBySide(t *testing.T) {
 	t.Parallel()
-	const many = 8
-	var arrived atomic.Int32
-	all := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if arrived.Add(1) == many {
-			close(all)
+	synctest.Test(t, func(t *testing.T) {
+		const many = 8
+		var arrived atomic.Int32
+		all := make(chan struct{})
+		var checks []v1alpha1.Check
+		for i := range many {
+			checks = append(checks, v1alpha1.Check{Name: fmt.Sprint("health-", i), HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: 80, Path: fmt.Sprint("/", i)}}})
 		}
-		select {
-		case <-all:
-		case <-r.Context().Done():
+		analyst, trial := newTrial(t, "10.0.0.1", checks...)
+		answering(t, analyst, func(w http.ResponseWriter, r *http.Request) {
+			if arrived.Add(1) == many {
+				close(all)
+			}
+			select {
+			case <-all:
+			case <-r.Context().Done():
+			}
+			if r.URL.Path == "/2" {
+				w.WriteHeader(http.StatusTeapot)
+			}
+		})
+		verdict, err := analyst.Look(t.Context(), trial)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if r.URL.Path == "/2" {
-			w.WriteHeader(http.StatusTeapot)
+		for i, check := range verdict.Checks[1:] {
+			want := "status 200"
+			if i == 2 {
+				want = "status 418"
+			}
+			if !strings.Contains(check.Message, want) || !strings.Contains(check.Message, fmt.Sprint("/", i)) {
+				t.Errorf("check %d, %s: %q, want %s", i, check.Name, check.Message, want)
+			}
 		}
-	}))
-	t.Cleanup(server.Close)
-	at := netip.MustParseAddrPort(server.Listener.Addr().String())
-	var checks []v1alpha1.Check
-	for i := range many {
-		checks = append(checks, v1alpha1.Check{Name: fmt.Sprint("health-", i), HTTP: &v1alpha1.HTTPCheck{Endpoint: v1alpha1.Endpoint{Port: int32(at.Port()), Path: fmt.Sprint("/", i)}}})
-	}
-	analyst, trial := newTrial(t, at.Addr().String(), checks...)
-	verdict, err := analyst.Look(t.Context(), trial)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, check := range verdict.Checks[1:] {
-		want := "status 200"
-		if i == 2 {
-			want = "status 418"
-		}
-		if !strings.Contains(check.Message, want) || !strings.Contains(check.Message, fmt.Sprint("/", i)) {
-			t.Errorf("check %d, %s: %q, want %s", i, check.Name, check.Message, want)
-		}
-	}
+	})
 }
 
 // TestRecordAnew states that a trial is judged by corrected checks once its
