@@ -2,7 +2,7 @@
 # Usage: beside.sh NAME COMMAND [ARGUMENT...] -- COMMAND [ARGUMENT...]
 #
 # Runs two commands at once: the first with what processor time the second leaves, of
-# which it gets a thirtieth at least (a tenth beside a build of the sandbox's), and its
+# which it gets a tenth (a third beside a build of the sandbox's), and its
 # lines marked with its name. Where one fails the other is ended as well, and
 # the status is that of the one that failed.
 set -uo pipefail
@@ -23,7 +23,7 @@ trap 'stopped=TERM; end TERM' TERM HUP
 
 # Each is a group of processes, which can be ended as a whole.
 set -m
-{ nice -n 15 "${beside[@]}" 2>&1 | sed -u "s/^/[$name] /"; } &
+{ nice -n 10 "${beside[@]}" 2>&1 | sed -u "s/^/[$name] /"; } &
 jobs+=($!)
 "$@" &
 jobs+=($!)

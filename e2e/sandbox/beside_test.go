@@ -42,7 +42,7 @@ func TestTwoCommandsRunAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{fmt.Sprint("[code] ", min(19, 20-priority+15)), "[code] quiet", "loud"}; !slices.Equal(lines, want) || status != 0 {
+	if want := []string{fmt.Sprint("[code] ", min(19, 20-priority+10)), "[code] quiet", "loud"}; !slices.Equal(lines, want) || status != 0 {
 		t.Errorf("got %q, status %d; want %q, 0", lines, status, want)
 	}
 }
