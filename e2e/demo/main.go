@@ -66,13 +66,11 @@ func run(ctx context.Context, options world.Options, keep bool) (err error) {
 	} else {
 		fmt.Printf("Bringing Serin to the cluster of %s.\n", options.Kubeconfig)
 	}
+	if keep {
+		end = letGo
+	}
 	w, err := world.Start(ctx, options)
-	if w != nil {
-		defer func() { err = errors.Join(err, w.Close()) }()
-	}
-	if !keep {
-		defer func() { err = errors.Join(err, end(ctx, w)) }()
-	}
+	defer func() { err = errors.Join(err, end(ctx, w)) }()
 	if err != nil {
 		return explain(ctx, w, err)
 	}
@@ -130,11 +128,20 @@ func howToEnd(w *world.World) string {
 	return fmt.Sprintf(", Prometheus %s. make sandbox-down ends it.", w.PrometheusURL)
 }
 
-// takeDown ends the sandbox, also after an interrupt.
-func takeDown(ctx context.Context, _ *world.World) error {
+// letGo ends what reaches into the cluster, and lets that be.
+func letGo(_ context.Context, w *world.World) error {
+	if w == nil {
+		return nil // the cluster was not reached
+	}
+	return w.Close()
+}
+
+// takeDown ends the sandbox, also after an interrupt. What still reads from it would
+// complain that it is gone.
+func takeDown(ctx context.Context, w *world.World) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
-	return sandbox.Down(ctx, sandbox.Options{Progress: os.Stdout})
+	return errors.Join(letGo(ctx, w), sandbox.Down(ctx, sandbox.Options{Progress: os.Stdout}))
 }
 
 // leave removes from an existing cluster what the demo made in it.
@@ -145,5 +152,5 @@ func leave(ctx context.Context, w *world.World) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
 	defer cancel()
 	fmt.Println("Removing what the demo made in the cluster.")
-	return w.Remove(ctx)
+	return errors.Join(w.Remove(ctx), letGo(ctx, w))
 }
