@@ -139,6 +139,9 @@ func (l Layout) Bin(name string) string { return l.Path("bin", name) }
 // Log is the file a part writes its output to.
 func (l Layout) Log(part string) string { return l.Path("logs", part+".log") }
 
+// LastLog is what its last process wrote, before the one of Log.
+func (l Layout) LastLog(part string) string { return l.Path("logs", part+".last.log") }
+
 // Kubeconfig is the file of that identity; the administrator's is the one people use.
 func (l Layout) Kubeconfig(identity string) string {
 	if identity == IdentityAdmin {

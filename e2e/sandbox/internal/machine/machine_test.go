@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 
@@ -74,6 +75,33 @@ func TestPartIsRememberedUntilItEnds(t *testing.T) {
 	}
 	if err := Stop(t.Context(), l, "sleeper", false); err != nil {
 		t.Errorf("a second stop: %v", err)
+	}
+}
+
+// TestLastWords states that what a part wrote before it ended can still be read when
+// it was started again.
+func TestLastWords(t *testing.T) {
+	l := testLayout(t)
+	if err := os.MkdirAll(l.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, say := range []string{"I have had enough", "I begin anew"} {
+		if _, err := Spawn(l, "speaker", []string{"sh", "-c", "echo " + say + "; exec sleep 600"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		for text := []byte(nil); string(text) != say+"\n"; {
+			var err error
+			if text, err = os.ReadFile(l.Log("speaker")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if err := Stop(t.Context(), l, "speaker", true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(l.LastLog("speaker")); err != nil || string(text) != "I have had enough\n" {
+		t.Errorf("the last log is %q, %v", text, err)
 	}
 }
 

@@ -97,13 +97,16 @@ func (r Process) Alive() bool {
 	return err == nil && now == r
 }
 
-// Spawn starts a part's process in its own session, its output appended to the
-// part's log, and remembers it.
+// Spawn starts a part's process in its own session, its output in the part's log, and
+// remembers it. What its last process wrote stays beside that, and tells why it ended.
 func Spawn(l layout.Layout, part string, argv, env []string) (Process, error) {
 	for _, dir := range []string{l.Path("logs"), filepath.Dir(RecordPath(l, part))} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return Process{}, err
 		}
+	}
+	if err := os.Rename(l.Log(part), l.LastLog(part)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return Process{}, err
 	}
 	log, err := os.OpenFile(l.Log(part), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
