@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Usage: beside.sh NAME COMMAND [ARGUMENT...] -- COMMAND [ARGUMENT...]
 #
-# Runs two commands at once: the first with what processor time the second leaves, of
-# which it gets a tenth at least (a third beside a build of the sandbox's, less beside
-# pods that compute), and its lines marked with its name. Where one fails the other is
-# ended as well, and the status is that of the one that failed.
+# Runs two commands at once: the first with what processor time the second leaves (a
+# tenth where both compute, a third beside a build of the sandbox's, less beside pods),
+# and its lines marked with its name. Where one fails the other is ended as well, and
+# the status is that of the one that failed.
 set -uo pipefail
 name=$1
 shift

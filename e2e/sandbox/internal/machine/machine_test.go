@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/serin-gitops/serin/e2e/sandbox/internal/layout"
 
@@ -85,16 +84,21 @@ func TestLastWords(t *testing.T) {
 	if err := os.MkdirAll(l.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	spoken := filepath.Join(t.TempDir(), "spoken")
+	if err := syscall.Mkfifo(spoken, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = Stop(t.Context(), l, "speaker", true) }()
 	for _, say := range []string{"I have had enough", "I begin anew"} {
-		if _, err := Spawn(l, "speaker", []string{"sh", "-c", "echo " + say + "; exec sleep 600"}, nil); err != nil {
+		if _, err := Spawn(l, "speaker", []string{"sh", "-c", "echo " + say + "; : >" + spoken + "; exec sleep 600"}, nil); err != nil {
 			t.Fatal(err)
 		}
-		for text := []byte(nil); string(text) != say+"\n"; {
-			var err error
-			if text, err = os.ReadFile(l.Log("speaker")); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Millisecond)
+		// Opened only when the part opens it too, which it does after its words.
+		if _, err := os.ReadFile(spoken); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(l.Log("speaker")); err != nil || string(text) != say+"\n" {
+			t.Fatalf("the log is %q, %v; want %q", text, err, say)
 		}
 		if err := Stop(t.Context(), l, "speaker", true); err != nil {
 			t.Fatal(err)

@@ -108,7 +108,7 @@ func Spawn(l layout.Layout, part string, argv, env []string) (Process, error) {
 	if err := os.Rename(l.Log(part), l.LastLog(part)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return Process{}, err
 	}
-	log, err := os.OpenFile(l.Log(part), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	log, err := os.OpenFile(l.Log(part), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o644)
 	if err != nil {
 		return Process{}, err
 	}
