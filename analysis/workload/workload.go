@@ -45,14 +45,22 @@ type Finding struct {
 
 // imageReasons are the waiting reasons with which the kubelet says that it has
 // no image; see its images.go for the words.
-var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
+var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "SignatureValidationFailed", registryUnavailable}
 
-// passingTroubles are words of a registry, or of the way to it, that is away for
-// a while: it says nothing of the image. One that ends before it answers leaves
-// nothing but "EOF" behind an address.
-var passingTroubles = []string{
-	"too many requests", "toomanyrequests", "500 internal", "502 bad", "503 service", "504 gateway", "timeout",
-	"deadline exceeded", "connection refused", "connection reset", "no such host", "network is unreachable", "no route to host", "unexpected eof", ": eof", "broken pipe",
+// pullReasons are those of them with which it tries again by itself, whatever the
+// cause, and registryUnavailable that of a registry that is away.
+var pullReasons = []string{"ErrImagePull", "ImagePullBackOff"}
+
+const registryUnavailable = "RegistryUnavailable"
+
+// finalTroubles are words of registries and of containerd, CRI-O and Docker by
+// which the image itself is at fault, or what this revision gives to get it with.
+// All other causes are the registry's, the way's or the node's, of which there are
+// more than a list can hold.
+var finalTroubles = []string{
+	"not found", "manifest unknown", "name unknown", "does not exist", " denied", "401 unauthorized", "403 forbidden",
+	"authorization failed", "authentication required", "no basic auth credentials", "no match for platform", "no matching manifest",
+	"no image found in", "invalid reference", "invalid tar", "unsupported", "media type", "unexpected commit digest", "failed size validation",
 }
 
 // configReasons are the waiting reasons of a container that cannot be made.
@@ -124,7 +132,7 @@ func Blocked(p Pod) (bool, string) {
 // SourceAway says whether a container that waits, for the kubelet's reason and
 // message, waits for the source of its image to come back.
 func SourceAway(reason, message string) bool {
-	return slices.Contains(imageReasons, reason) && passing(message)
+	return reason == registryUnavailable || slices.Contains(pullReasons, reason) && passing(message)
 }
 
 func imageTrouble(p Pod, c Container) string {
@@ -137,7 +145,7 @@ func crash(w Limits, p Pod) (reason, message string) {
 		switch {
 		case c.Terminated == "OOMKilled":
 			return ReasonOOMKilled, fmt.Sprintf("container %s of canary pod %s was killed for lack of memory (%d restarts): raise its memory limit or mend the leak", c.Name, p.Name, c.Restarts)
-		case slices.Contains(imageReasons, c.Waiting) && !passing(c.WaitingMessage):
+		case slices.Contains(imageReasons, c.Waiting) && !SourceAway(c.Waiting, c.WaitingMessage):
 			return ReasonImagePull, fmt.Sprintf("container %s of canary pod %s has no image: %s%s", c.Name, p.Name, c.Waiting, detail(c.WaitingMessage))
 		case crashes(c) > w.MaxRestarts:
 			return ReasonCrashed, fmt.Sprintf("container %s of canary pod %s crashed %s, %s (last: %s, exit code %d)", c.Name, p.Name, times(crashes(c)), accepted(w.MaxRestarts), orUnknown(c.Terminated), c.ExitCode)
@@ -146,10 +154,12 @@ func crash(w Limits, p Pod) (reason, message string) {
 	return "", ""
 }
 
-// passing says whether the kubelet's words are of a trouble that passes.
+// passing says whether the kubelet's words are of a trouble that passes. Old
+// kubelets name no cause while they wait for the next try.
 func passing(message string) bool {
 	message = strings.ToLower(message)
-	return slices.ContainsFunc(passingTroubles, func(words string) bool { return strings.Contains(message, words) })
+	hasCause := strings.Contains(message, ": ")
+	return hasCause && !slices.ContainsFunc(finalTroubles, func(words string) bool { return strings.Contains(message, words) })
 }
 
 // crashes counts a termination that has not been followed by a restart yet.

@@ -114,7 +114,7 @@ func build(t *testing.T) string {
 	binary := filepath.Join(t.TempDir(), "otelweb")
 	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", binary, ".")
 	command.Dir = "../tools/otelweb"
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly -buildvcs=false")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+os.Getenv("GOFLAGS")+" -mod=readonly -buildvcs=false")
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("build e2e/tools/otelweb: %v\n%s", err, out)
 	}

@@ -36,10 +36,11 @@ func (e *sourceMoved) Error() string {
 }
 
 func (r *repository) mergeOnce(ctx context.Context, target, source string, head overlays.Revision, change overlays.Change) (overlays.Written, error) {
-	to, _, err := r.newest(ctx, target)
+	p, to, err := r.pushing(ctx, target)
 	if err != nil {
 		return overlays.Written{}, err
 	}
+	defer p.Close()
 	from, _, err := r.newest(ctx, source)
 	if err != nil {
 		return overlays.Written{}, err
@@ -67,11 +68,11 @@ func (r *repository) mergeOnce(ctx context.Context, target, source string, head 
 		}
 		l.head = from
 		written := overlays.Written{Revision: overlays.Revision(from.String()), Parent: nothing.Parent, Changed: true, Paths: paths}
-		return written, r.publish(ctx, target, to, l)
+		return written, r.publish(ctx, p, target, to, l)
 	}
 	written, err := l.apply(ctx, change, from)
 	if err != nil || !written.Changed {
 		return written, err
 	}
-	return written, r.publish(ctx, target, to, l)
+	return written, r.publish(ctx, p, target, to, l)
 }

@@ -50,6 +50,17 @@ func (r *repository) refs(ctx context.Context) (wire.Advertisement, error) {
 	return a, nil
 }
 
+// known is what the server said last that it can, or says now.
+func (r *repository) known(ctx context.Context) (wire.Advertisement, error) {
+	r.mu.Lock()
+	a := r.caps
+	r.mu.Unlock()
+	if a.Branches != nil {
+		return a, nil
+	}
+	return r.refs(ctx)
+}
+
 // objectsOf reads a tip.
 func (r *repository) objectsOf(tip plumbing.Hash) *trees.Objects {
 	return trees.New(trees.Source{Store: r.store, Fetch: r.fetchObjects}, tip)
@@ -108,9 +119,47 @@ func (r *repository) newest(ctx context.Context, branch string) (plumbing.Hash, 
 	}
 	hash, ok := a.Branches[branch]
 	if !ok {
-		return plumbing.ZeroHash, a, fmt.Errorf("%s: branch %s: %w", r.remote.Name, branch, overlays.ErrNoBranch)
+		return plumbing.ZeroHash, a, r.noBranch(branch)
 	}
 	return hash, a, r.ensure(ctx, a, branch, hash)
+}
+
+// pushing begins a push, with the newest tip of a branch at hand, fetched if it is
+// new. The caller closes what it is given.
+func (r *repository) pushing(ctx context.Context, branch string) (*wire.Pushing, plumbing.Hash, error) {
+	p, err := r.remote.BeginPush(ctx)
+	if err != nil {
+		return nil, plumbing.ZeroHash, err
+	}
+	tip, ok := p.Branches[branch]
+	if ok {
+		err = r.reach(ctx, branch, tip)
+	} else {
+		err = r.noBranch(branch)
+	}
+	if err != nil {
+		p.Close()
+		return nil, plumbing.ZeroHash, err
+	}
+	return p, tip, nil
+}
+
+// reach fetches where a branch was said to be, unless it is at hand. How to fetch,
+// a server says only to those who ask for that: where it says another tip by then,
+// the error is overlays.ErrMoved.
+func (r *repository) reach(ctx context.Context, branch string, tip plumbing.Hash) error {
+	if r.store.Has(tip) {
+		return nil
+	}
+	now, _, err := r.newest(ctx, branch)
+	if errors.Is(err, overlays.ErrNoBranch) || err == nil && now != tip {
+		return r.remote.Moved(branch, "another commit came first")
+	}
+	return err
+}
+
+func (r *repository) noBranch(branch string) error {
+	return fmt.Errorf("%s: branch %s: %w", r.remote.Name, branch, overlays.ErrNoBranch)
 }
 
 // ensure fetches a commit with all its trees, once for all who ask.
@@ -154,9 +203,10 @@ func (r *repository) together(ctx context.Context, key string, do func() (any, e
 // fetchObjects asks for objects by their hashes; a server that gives none is
 // asked for the whole tip.
 func (r *repository) fetchObjects(ctx context.Context, tip plumbing.Hash, kind plumbing.ObjectType, hashes []plumbing.Hash) error {
-	r.mu.Lock()
-	a := r.caps
-	r.mu.Unlock()
+	a, err := r.known(ctx)
+	if err != nil {
+		return err
+	}
 	if r.blobless(a) {
 		w := wire.Want{Hashes: hashes, Blobless: kind == plumbing.TreeObject}
 		err := r.remote.Fetch(ctx, a, w, r.store.AddPack)
@@ -228,5 +278,10 @@ func (r *repository) DeleteBranch(ctx context.Context, branch string, expected o
 	if old.IsZero() {
 		return fmt.Errorf("delete branch %s: the expected revision %q is not a commit hash", branch, expected)
 	}
-	return r.remote.Push(ctx, branch, old, plumbing.ZeroHash, nil)
+	p, err := r.remote.BeginPush(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return p.Push(ctx, branch, old, plumbing.ZeroHash, nil)
 }

@@ -115,6 +115,24 @@ func TestIdleTipCostsOneRequest(t *testing.T) {
 	}
 }
 
+// TestWarmWriteCostsTwoRequests: a push says first where the branches are, so to
+// ask before it would be one request too many.
+func TestWarmWriteCostsTwoRequests(t *testing.T) {
+	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true})
+	seed(t, server)
+	repository := open(t, newRepositories(t, t.TempDir(), gitrepo.Options{}), server.Remote())
+	mustRead(t, repository, "dev/tag.yaml")
+	proposal := setTag("v3")
+	proposal.Branch, proposal.Base = "serin/dev", "main"
+	for name, change := range map[string]overlays.Change{"commit": setTag("v2"), "proposal": proposal} {
+		before := server.Requests()
+		mustWrite(t, repository, change)
+		if n := server.Requests() - before; n != 2 {
+			t.Errorf("a %s took %d requests, want 2", name, n)
+		}
+	}
+}
+
 func TestContentsAreLeftOut(t *testing.T) {
 	server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true})
 	seed(t, server)

@@ -162,16 +162,17 @@ func (r *repository) replaying(ctx context.Context, try func() error) error {
 // push. It returns the jobs that were not ended.
 func (r *repository) append(ctx context.Context, branch string, jobs []*job) ([]*job, error) {
 	err := r.replaying(ctx, func() error {
-		tip, _, err := r.newest(ctx, branch)
+		p, tip, err := r.pushing(ctx, branch)
 		if err != nil {
 			return err
 		}
+		defer p.Close()
 		line := &line{repo: r, objects: r.objectsOf(tip), head: tip}
 		if jobs, err = line.applyAll(ctx, jobs); err != nil {
 			return err
 		}
 		if line.head != tip {
-			if err := r.publish(ctx, branch, tip, line); err != nil {
+			if err := r.publish(ctx, p, branch, tip, line); err != nil {
 				return err
 			}
 		}
@@ -186,12 +187,12 @@ func (r *repository) append(ctx context.Context, branch string, jobs []*job) ([]
 
 // publish pushes a line of commits and keeps its objects. When the answer to
 // the push was lost, the branch tells what became of it.
-func (r *repository) publish(ctx context.Context, branch string, old plumbing.Hash, l *line) error {
+func (r *repository) publish(ctx context.Context, p *wire.Pushing, branch string, old plumbing.Hash, l *line) error {
 	pack, err := encodePack(l.objects.Writes())
 	if err != nil {
 		return err
 	}
-	err = r.remote.Push(ctx, branch, old, l.head, pack)
+	err = p.Push(ctx, branch, old, l.head, pack)
 	if err != nil {
 		a, refsErr := r.refs(ctx)
 		switch {
@@ -312,17 +313,18 @@ func (l *line) edit(ctx context.Context, change overlays.Change, root plumbing.H
 func (r *repository) propose(ctx context.Context, change overlays.Change) (overlays.Written, error) {
 	var written overlays.Written
 	err := r.replaying(ctx, func() error {
-		base, a, err := r.newest(ctx, change.Base)
+		p, base, err := r.pushing(ctx, change.Base)
 		if err != nil {
 			return err
 		}
-		old := a.Branches[change.Branch]
+		defer p.Close()
+		old := p.Branches[change.Branch]
 		l := &line{repo: r, objects: r.objectsOf(base), head: base}
 		if written, err = l.apply(ctx, change); err != nil || !written.Changed {
 			return unwrapEdit(err)
 		}
 		if !old.IsZero() {
-			same, err := r.sameProposal(ctx, a, change, old, l)
+			same, err := r.sameProposal(ctx, change, old, l)
 			if err != nil {
 				return err
 			}
@@ -331,7 +333,7 @@ func (r *repository) propose(ctx context.Context, change overlays.Change) (overl
 				return nil
 			}
 		}
-		return r.publish(ctx, change.Branch, old, l)
+		return r.publish(ctx, p, change.Branch, old, l)
 	})
 	return written, err
 }
@@ -345,8 +347,8 @@ func unwrapEdit(err error) error {
 }
 
 // sameProposal says whether the branch has this parent, tree and message.
-func (r *repository) sameProposal(ctx context.Context, a wire.Advertisement, change overlays.Change, old plumbing.Hash, l *line) (bool, error) {
-	if err := r.ensure(ctx, a, change.Branch, old); err != nil {
+func (r *repository) sameProposal(ctx context.Context, change overlays.Change, old plumbing.Hash, l *line) (bool, error) {
+	if err := r.reach(ctx, change.Branch, old); err != nil {
 		return false, err
 	}
 	was, err := l.objects.Commit(old)

@@ -64,7 +64,7 @@ func TestHeldUp(t *testing.T) {
 			Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: "exceeded quota: small"})
 	}
 	away := pod(wanted.Images[0], "ImagePullBackOff")
-	away.Status.ContainerStatuses[0].State.Waiting.Message = "503 Service Unavailable"
+	away.Status.ContainerStatuses[0].State.Waiting.Message = `Back-off pulling image "a": ErrImagePull: unexpected status from HEAD request to http://r/v2/a: 503 Service Unavailable`
 	gone := pending(wanted.Images[0])
 	gone.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
 	image := wanted.Images[0]
