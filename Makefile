@@ -35,7 +35,7 @@ HEAVY_PACKAGES  = $(shell git grep --untracked -lE '^func (Test|Fuzz)Heavy' -- '
 # Many tests wait more than they compute, so more packages than cores run at a
 # time. Nobody debugs these binaries: without symbols they are linked sooner. "make
 # lint" vets them. For the race detector all is compiled once more: not inlined, that
-# takes half as long, and the detector sees the same reads and writes.
+# takes half as long, and the detector sees no fewer reads and writes.
 UNIT_FLAGS     := $(if $(RACE),-race -gcflags=all='-l -dwarf=false') -vet=off -ldflags=-s -p 4 -timeout 30m $(if $(FRESH),-count 1)
 # Tests of Git and of stores wait for a disk to have what nobody will read: their
 # files are in memory where there is room and programs may run from there. What the

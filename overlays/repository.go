@@ -123,7 +123,8 @@ type Repository interface {
 	// fetches, applies the edit again and pushes again, never forcing a Base
 	// branch, never merging. Waiting writes of one branch share a fetch and a
 	// push. Errors: ErrNoBranch (Base is not there), ErrProtected,
-	// ErrUnauthorized, or the Edit's own error.
+	// ErrUnauthorized (who may read and not push, also where nothing would change),
+	// or the Edit's own error.
 	Write(ctx context.Context, change Change) (Written, error)
 	// DeleteBranch removes a branch that is at expected (ErrMoved otherwise);
 	// one that is gone already is no error.

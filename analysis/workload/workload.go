@@ -4,6 +4,7 @@ package workload
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -45,23 +46,39 @@ type Finding struct {
 
 // imageReasons are the waiting reasons with which the kubelet says that it has
 // no image; see its images.go for the words.
-var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "SignatureValidationFailed", registryUnavailable}
+var imageReasons = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "SignatureValidationFailed", "RegistryUnavailable"}
 
-// pullReasons are those of them with which it tries again by itself, whatever the
-// cause, and registryUnavailable that of a registry that is away.
-var pullReasons = []string{"ErrImagePull", "ImagePullBackOff"}
-
-const registryUnavailable = "RegistryUnavailable"
+// pullReasons are those of them whose message has the cause; awayReasons are those
+// that say by themselves that the registry, or the node's runtime, is away.
+var (
+	pullReasons = []string{"ErrImagePull", "ImagePullBackOff"}
+	awayReasons = []string{"RegistryUnavailable", "ImageInspectError"}
+)
 
 // finalTroubles are words of registries and of containerd, CRI-O and Docker by
 // which the image itself is at fault, or what this revision gives to get it with.
 // All other causes are the registry's, the way's or the node's, of which there are
 // more than a list can hold.
 var finalTroubles = []string{
-	"not found", "manifest unknown", "name unknown", "does not exist", " denied", "401 unauthorized", "403 forbidden",
-	"authorization failed", "authentication required", "no basic auth credentials", "no match for platform", "no matching manifest",
-	"no image found in", "invalid reference", "invalid tar", "unsupported", "media type", "unexpected commit digest", "failed size validation",
+	// Not there.
+	"not found", "manifest unknown", "name unknown", "blob unknown", "does not exist", "name not known", "statuscode: 404",
+	// Not allowed.
+	"access denied", "is denied", "denied:", "unauthorized", "not authorized", "authorization failed", "no basic auth credentials",
+	"403 forbidden", "statuscode: 403", "signature validation failed", "signaturevalidationfailed", "source image rejected",
+	// Not for this node, or damaged.
+	"no match for platform", "no matching manifest", "no image found in", "invalid reference", "invalid repository name",
+	"manifest invalid", "unsupported manifest", "unsupported media type", "unexpected media type", "operation is unsupported",
+	"unexpected commit digest", "unexpected commit size", "failed size validation", "digest did not match", "wrong diff id",
+	"mismatched image rootfs", "verification failed", "invalid tar", "gzip: invalid header",
 }
+
+// nodeTroubles are words of a node's store that has lost something, which are not
+// of the image though they sound like it.
+var nodeTroubles = []string{"parent snapshot", "content digest"}
+
+// mirrors are what CRI-O says of mirrors before it says what the registry answered:
+// a mirror may lack any image.
+var mirrors = regexp.MustCompile(`\(mirrors also failed: .*?\]\): `)
 
 // configReasons are the waiting reasons of a container that cannot be made.
 var configReasons = []string{"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
@@ -132,7 +149,14 @@ func Blocked(p Pod) (bool, string) {
 // SourceAway says whether a container that waits, for the kubelet's reason and
 // message, waits for the source of its image to come back.
 func SourceAway(reason, message string) bool {
-	return reason == registryUnavailable || slices.Contains(pullReasons, reason) && passing(message)
+	switch {
+	case slices.Contains(awayReasons, reason):
+		return true
+	case reason == "ImagePullBackOff" && !strings.Contains(message, ": "):
+		// Old kubelets name no cause while they wait for the next try.
+		return false
+	}
+	return slices.Contains(pullReasons, reason) && passing(message)
 }
 
 func imageTrouble(p Pod, c Container) string {
@@ -154,12 +178,11 @@ func crash(w Limits, p Pod) (reason, message string) {
 	return "", ""
 }
 
-// passing says whether the kubelet's words are of a trouble that passes. Old
-// kubelets name no cause while they wait for the next try.
+// passing says whether the kubelet's words are of a trouble that passes.
 func passing(message string) bool {
-	message = strings.ToLower(message)
-	hasCause := strings.Contains(message, ": ")
-	return hasCause && !slices.ContainsFunc(finalTroubles, func(words string) bool { return strings.Contains(message, words) })
+	message = mirrors.ReplaceAllString(strings.ToLower(message), "")
+	says := func(words string) bool { return strings.Contains(message, words) }
+	return slices.ContainsFunc(nodeTroubles, says) || !slices.ContainsFunc(finalTroubles, says)
 }
 
 // crashes counts a termination that has not been followed by a restart yet.

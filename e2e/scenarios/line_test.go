@@ -58,9 +58,12 @@ func (l *line) push(t *testing.T, variant images.Variant) string {
 	l.minor++
 	version := fmt.Sprintf("v2.%d.0", l.minor)
 	t.Logf("push %s (%s)", version, variant)
-	if _, err := l.PushImage(t.Context(), version, variant); err != nil {
-		t.Fatal(err)
-	}
+	// The registry is Serin's own, which may be killed amid it: whoever pushes, pushes
+	// again then.
+	must(t, world.Eventually(t.Context(), long, "the registry to take "+version, func(ctx context.Context) (string, error) {
+		_, err := l.PushImage(ctx, version, variant)
+		return "", err
+	}))
 	return version
 }
 

@@ -121,7 +121,7 @@ const (
 	NoRoom = "NoRoom"
 	// PodsRefused: the API server takes no more pods, such as for a quota.
 	PodsRefused = "PodsRefused"
-	// ImageSourceAway: the registry does not answer as it should.
+	// ImageSourceAway: an image cannot be pulled now, for a cause that is not its own.
 	ImageSourceAway = "ImageSourceAway"
 	// RouteMissing: the route, or its rule for the workload's Service, is not
 	// there.

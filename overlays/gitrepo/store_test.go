@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -400,6 +401,49 @@ func (*blackHole) Write(p []byte) (int, error) { return len(p), nil }
 
 // WriteHeader sends nothing.
 func (*blackHole) WriteHeader(int) {}
+
+// TestRedirects: what leads elsewhere on the same server is followed, and another
+// server never gets the credentials.
+func TestRedirects(t *testing.T) {
+	var credentials atomic.Bool
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			credentials.Store(true)
+		}
+		http.Error(w, "who are you?", http.StatusUnauthorized)
+	}))
+	t.Cleanup(other.Close)
+	for _, to := range []string{"", other.URL} {
+		server := gitrepotest.NewServer(t, gitrepotest.ServerOptions{Partial: true, Wrap: func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if path, old := strings.CutPrefix(r.URL.Path, "/old/"); old {
+					http.Redirect(w, r, to+"/"+path+"?"+r.URL.RawQuery, http.StatusMovedPermanently)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		}})
+		seed(t, server)
+		remote := server.Remote()
+		remote.URL = strings.Replace(remote.URL, "/repository.git", "/old/repository.git", 1)
+		repository := open(t, newRepositories(t, t.TempDir(), gitrepo.Options{}), remote)
+		for range 2 {
+			_, read := repository.Tip(within(t), "main")
+			_, written := repository.Write(within(t), setTag("v2"))
+			for _, err := range []error{read, written} {
+				if to == "" && err != nil {
+					t.Errorf("a redirect on the same server: %v", err)
+				}
+				if to != "" && (err == nil || !strings.Contains(err.Error(), "leads to another server, "+to)) {
+					t.Errorf("a redirect to another server: got %v, want an error that names %s", err, to)
+				}
+			}
+		}
+	}
+	if credentials.Load() {
+		t.Error("another server got the credentials")
+	}
+}
 
 func TestOpenRefuses(t *testing.T) {
 	const secret = "p4ss%zz"

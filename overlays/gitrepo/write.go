@@ -199,7 +199,8 @@ func (r *repository) publish(ctx context.Context, p *wire.Pushing, branch string
 		case refsErr != nil:
 			return err
 		case a.Branches[branch] == l.head:
-		case a.Branches[branch] != old && !errors.Is(err, overlays.ErrProtected):
+		case a.Branches[branch] != old:
+			// Whatever its words for that are.
 			return r.remote.Moved(branch, "another commit came first")
 		case errors.Is(err, overlays.ErrMoved):
 			return &refusedError{branch, err}

@@ -53,7 +53,7 @@ func ofPod(pod *corev1.Pod) rollout.Obstacle {
 		for _, c := range statuses {
 			if waits := c.State.Waiting; waits != nil && workload.SourceAway(waits.Reason, waits.Message) {
 				return rollout.Obstacle{Reason: rollout.ImageSourceAway, Message: fmt.Sprintf(
-					"the image of container %s of pod %s cannot be fetched now: %s: %s; mend the registry, or the way to it", c.Name, pod.Name, waits.Reason, waits.Message)}
+					"the image of container %s of pod %s cannot be fetched now: %s: %s; mend the registry, the way to it or the node", c.Name, pod.Name, waits.Reason, waits.Message)}
 			}
 		}
 	}

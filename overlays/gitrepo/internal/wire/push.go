@@ -33,16 +33,21 @@ func (r *Remote) BeginPush(ctx context.Context) (*Pushing, error) {
 	r.begin(OperationList)
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	session, err := r.client.NewReceivePackSession(r.copyEndpoint(), r.auth)
+	endpoint := r.copyEndpoint()
+	session, err := r.client.NewReceivePackSession(endpoint, r.auth)
 	if err != nil {
 		return nil, r.wrap("push to", err)
 	}
 	p := &Pushing{caps: capability.NewList(), remote: r, session: session}
 	refs, err := session.AdvertisedReferencesContext(ctx)
+	if led := r.elsewhere(endpoint); led != nil {
+		err = led
+	}
 	if err != nil && !errors.Is(err, transport.ErrEmptyRemoteRepository) {
 		p.Close()
 		return nil, r.wrap("push to", err)
 	}
+	r.keepEndpoint(endpoint)
 	if refs != nil {
 		p.caps, p.Branches = refs.Capabilities, advertised(refs).Branches
 	}

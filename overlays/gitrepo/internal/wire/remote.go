@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -75,6 +77,21 @@ func (r *Remote) copyEndpoint() *transport.Endpoint {
 	return &endpoint
 }
 
+// elsewhere is an error where an exchange was led to another server: credentials are
+// for the one that was named.
+func (r *Remote) elsewhere(led *transport.Endpoint) error {
+	named := r.copyEndpoint()
+	same := led.Protocol == named.Protocol && led.Port == named.Port || named.Protocol == "http" && led.Protocol == "https"
+	if r.auth == nil || led.Host == named.Host && same {
+		return nil
+	}
+	at := url.URL{Scheme: led.Protocol, Host: led.Host}
+	if led.Port != 0 {
+		at.Host = net.JoinHostPort(led.Host, strconv.Itoa(led.Port))
+	}
+	return &remoteError{text: fmt.Sprintf("%s leads to another server, %s, which does not get the credentials: give its address instead if that is right", r.Name, at.String())}
+}
+
 func (r *Remote) keepEndpoint(endpoint *transport.Endpoint) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,6 +110,9 @@ func (r *Remote) Refs(ctx context.Context) (Advertisement, error) {
 	}
 	defer func() { _ = session.Close() }()
 	refs, err := session.AdvertisedReferencesContext(ctx)
+	if led := r.elsewhere(endpoint); led != nil {
+		return Advertisement{}, led
+	}
 	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
 		return Advertisement{}, nil
 	}
