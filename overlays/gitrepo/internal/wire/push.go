@@ -20,11 +20,9 @@ import (
 // waits for what is to become of one. So a commit upon the newest tip takes two
 // requests, and not a third to learn of the tip.
 type Pushing struct {
-	// Branches are the tips by name.
-	Branches map[string]plumbing.Hash
-	caps     *capability.List
-	remote   *Remote
-	session  transport.ReceivePackSession
+	Advertisement
+	remote  *Remote
+	session transport.ReceivePackSession
 }
 
 // BeginPush asks the server for its branches, to push to one of them. The caller
@@ -38,18 +36,14 @@ func (r *Remote) BeginPush(ctx context.Context) (*Pushing, error) {
 	if err != nil {
 		return nil, r.wrap("push to", err)
 	}
-	p := &Pushing{caps: capability.NewList(), remote: r, session: session}
-	refs, err := session.AdvertisedReferencesContext(ctx)
-	if led := r.elsewhere(endpoint); led != nil {
-		err = led
-	}
-	if err != nil && !errors.Is(err, transport.ErrEmptyRemoteRepository) {
+	a, err := r.ask(ctx, "push to", session, endpoint)
+	p := &Pushing{Advertisement: a, remote: r, session: session}
+	if err != nil {
 		p.Close()
-		return nil, r.wrap("push to", err)
+		return nil, err
 	}
-	r.keepEndpoint(endpoint)
-	if refs != nil {
-		p.caps, p.Branches = refs.Capabilities, advertised(refs).Branches
+	if p.caps == nil {
+		p.caps = capability.NewList()
 	}
 	return p, nil
 }

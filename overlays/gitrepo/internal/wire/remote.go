@@ -109,6 +109,12 @@ func (r *Remote) Refs(ctx context.Context) (Advertisement, error) {
 		return Advertisement{}, r.wrap("list the branches of", err)
 	}
 	defer func() { _ = session.Close() }()
+	return r.ask(ctx, "list the branches of", session, endpoint)
+}
+
+// ask is the beginning of every exchange that learns of the branches, of which an
+// empty repository has none.
+func (r *Remote) ask(ctx context.Context, action string, session transport.Session, endpoint *transport.Endpoint) (Advertisement, error) {
 	refs, err := session.AdvertisedReferencesContext(ctx)
 	if led := r.elsewhere(endpoint); led != nil {
 		return Advertisement{}, led
@@ -117,7 +123,7 @@ func (r *Remote) Refs(ctx context.Context) (Advertisement, error) {
 		return Advertisement{}, nil
 	}
 	if err != nil {
-		return Advertisement{}, r.wrap("list the branches of", err)
+		return Advertisement{}, r.wrap(action, err)
 	}
 	r.keepEndpoint(endpoint)
 	return advertised(refs), nil
