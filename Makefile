@@ -12,7 +12,15 @@ export SERIN_CACHE := $(CACHE)
 # (and, where they can, of the same versions of modules), so that a package that
 # they share is compiled once; and without what only a debugger reads, a seventh of
 # the compiler's work (DEBUG=1 leaves it in).
-export GOFLAGS := $(sort $(GOFLAGS) -buildvcs=false -trimpath $(if $(DEBUG),,-gcflags=all=-dwarf=false))
+BUILD_FLAGS := -buildvcs=false -trimpath $(if $(DEBUG),,-gcflags=all=-dwarf=false)
+# Compilers and linkers end soon: collecting what they leave is a sixth of their work.
+# With this they do not before they hold 2 GiB, where the machine has that for each.
+ROOMY       ?= $(shell { [ "$$(awk '/^MemAvailable/ { print int($$2 / 1048576) }' /proc/meminfo)" -ge $$(($$(nproc) * 2 + 2)) ] && echo yes; } 2>/dev/null)
+ROOMY       := $(ROOMY)
+UNCOLLECTED := $(if $(ROOMY),GOGC=off GOMEMLIMIT=2GiB)
+BUILD_FLAGS := $(BUILD_FLAGS)$(if $(ROOMY), '-toolexec=env $(UNCOLLECTED)')
+export ROOMY
+export GOFLAGS := $(if $(findstring $(BUILD_FLAGS),$(GOFLAGS)),$(GOFLAGS),$(GOFLAGS) $(BUILD_FLAGS))
 export CGO_ENABLED ?= 0
 # The race detector alone needs cgo.
 WITH_RACE := $(if $(RACE),CGO_ENABLED=1)
@@ -27,16 +35,20 @@ SANDBOX        := $(BIN)/sandbox
 
 # Packages of the main module; the tools and the example are modules of their own.
 PACKAGES := ./...
-# Unit tests in two parts. Those whose names begin with TestHeavy or FuzzHeavy
-# simulate, read or build much: "make unit" leaves them out, "make heavy" runs them
-# and nothing else, and a plain "go test" runs both.
-HEAVY          := ^(Test|Fuzz)Heavy
-HEAVY_PACKAGES  = $(shell git grep --untracked -lE '^func (Test|Fuzz)Heavy' -- '*_test.go' | xargs -r dirname | sort -u | sed 's,^,./,')
+# Unit tests in parts. Those whose names begin with TestHeavy or FuzzHeavy simulate,
+# read or build much, and so do TestSerial and FuzzSerial, which compute in one
+# goroutine: the race detector could find nothing there and would make them take five
+# times as long, so that they run without. "make unit" leaves all these out, "make
+# heavy" runs them and nothing else, and a plain "go test" runs all.
+HEAVY          := (Test|Fuzz)Heavy
+SERIAL         := (Test|Fuzz)Serial
+packages_of     = $(shell git grep --untracked -lE '^func $(1)' -- '*_test.go' | xargs -r dirname | sort -u | sed 's,^,./,')
 # Many tests wait more than they compute, so more packages than cores run at a
 # time. Nobody debugs these binaries: without symbols they are linked sooner. "make
 # lint" vets them. For the race detector all is compiled once more: not inlined, that
 # takes half as long, and the detector sees no fewer reads and writes.
-UNIT_FLAGS     := $(if $(RACE),-race -gcflags=all='-l -dwarf=false') -vet=off -ldflags=-s -p 4 -timeout 30m $(if $(FRESH),-count 1)
+SERIAL_FLAGS   := -vet=off -ldflags=-s -p 4 -timeout 30m $(if $(FRESH),-count 1)
+UNIT_FLAGS     := $(if $(RACE),-race -gcflags=all='-l -dwarf=false') $(SERIAL_FLAGS)
 # Tests of Git and of stores wait for a disk to have what nobody will read: their
 # files are in memory where there is room and programs may run from there. What the
 # compiler and the linker write stays where it was.
@@ -104,7 +116,7 @@ fmt-check:
 # and "go test" would each load all that Serin is built of once more.
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## golangci-lint: vet, and among the rest the rule of who may import whom.
-	@echo "== vet and the other linters"; $(GOLANGCI_LINT) run
+	@echo "== vet and the other linters"; $(UNCOLLECTED) $(GOLANGCI_LINT) run
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Write the deep copies and the CRDs anew.
@@ -119,29 +131,30 @@ generate-check: $(CONTROLLER_GEN)
 .PHONY: unit
 unit: $(GOTESTSUM) ## The quick part of the unit tests (RACE=1 with the race detector, FRESH=1 also what has not changed).
 	@echo "== unit"; mkdir -p $(OUT)/test
-	@$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/1-unit.json -- $(UNIT_FLAGS) -skip '$(HEAVY)' $(PACKAGES)
+	@$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/1-unit.json -- $(UNIT_FLAGS) -skip '^($(HEAVY)|$(SERIAL))' $(PACKAGES)
 
 .PHONY: heavy
 heavy: $(GOTESTSUM) ## The rest of them, which takes long (RACE and FRESH as well).
 	@echo "== heavy"; mkdir -p $(OUT)/test
-	@$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-heavy.json -- $(UNIT_FLAGS) -run '$(HEAVY)' $(HEAVY_PACKAGES)
+	@$(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-serial.json -- $(SERIAL_FLAGS) -run '^$(SERIAL)' $(call packages_of,$(SERIAL))
+	@$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-heavy.json -- $(UNIT_FLAGS) -run '^$(HEAVY)' $(call packages_of,$(HEAVY))
 
 .PHONY: example
 example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
 	@echo "== example"; mkdir -p $(OUT)/test
-	@cd examples/ipfs-kit && $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-example.json -- -timeout 10m ./...
+	@cd examples/ipfs-kit && $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/4-example.json -- -timeout 10m ./...
 
 .PHONY: integration
 # Some run Serin's program: compiled amid them, it would take the time that they have.
 integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, with Serin in the test's process.
 	@echo "== integration"; mkdir -p $(OUT)/test; go build ./cmd/serin/...
 	@set -a; . $(CACHE)/sandbox/environment; set +a; \
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/4-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) -parallel 6 ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/5-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) -parallel 6 ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
 
 .PHONY: scenarios
 scenarios: $(GOTESTSUM) sandbox-up ## Scenarios in the light sandbox, with Serin in the cluster.
 	@echo "== scenarios"; mkdir -p $(OUT)/test
-	@$(GOTESTSUM) --format testname --jsonfile $(OUT)/test/5-scenarios.json -- -tags scenarios $(CLUSTER_TESTS) -parallel 4 ./e2e/scenarios/...
+	@$(GOTESTSUM) --format testname --jsonfile $(OUT)/test/6-scenarios.json -- -tags scenarios $(CLUSTER_TESTS) -parallel 4 ./e2e/scenarios/...
 
 .PHONY: e2e-tests
 e2e-tests: PROFILE := full

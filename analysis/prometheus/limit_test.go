@@ -140,9 +140,9 @@ func TestLargeAnswers(t *testing.T) {
 	}
 }
 
-// TestHeavyLargeAnswerIsRead wants an answer within the limits counted to its last
+// TestSerialLargeAnswerIsRead wants an answer within the limits counted to its last
 // sample.
-func TestHeavyLargeAnswerIsRead(t *testing.T) {
+func TestSerialLargeAnswerIsRead(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = large(w, 30<<20) // what it fails to send, the client misses
 	}))

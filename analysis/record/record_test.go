@@ -133,10 +133,10 @@ func text(t *testing.T, v any) string {
 	return string(encoded)
 }
 
-// TestHeavyRecordIsBounded records half a day of looks, across restarts, far beyond the
+// TestSerialRecordIsBounded records half a day of looks, across restarts, far beyond the
 // room there is, and wants the newest kept, and judged again to the same state at
 // any time.
-func TestHeavyRecordIsBounded(t *testing.T) {
+func TestSerialRecordIsBounded(t *testing.T) {
 	state := analysis.NewState(began)
 	rec, err := record.New(spec(), state)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 	"github.com/serin-gitops/serin/analysis/simulate"
 )
 
-// TestHeavySuite runs a reduced suite; `make bench` runs it in full. The seeds are
+// TestSerialSuite runs a reduced suite; `make bench` runs it in full. The seeds are
 // fixed, so it gives the same figures every time.
-func TestHeavySuite(t *testing.T) {
+func TestSerialSuite(t *testing.T) {
 	var rows []simulate.Row
 	for _, c := range simulate.Suite() {
 		runs := 60

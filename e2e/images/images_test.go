@@ -162,8 +162,8 @@ func TestFailuresNameTheirCause(t *testing.T) {
 	}
 }
 
-// TestHeavyRealImages builds what the sandbox runs, from this checkout.
-func TestHeavyRealImages(t *testing.T) {
+// TestSerialRealImages builds what the sandbox runs, from this checkout.
+func TestSerialRealImages(t *testing.T) {
 	b := &Builder{Root: projectRoot(t)}
 	if _, err := b.IPFSKit(t.Context(), "v0.0.0-test", Good); err != nil {
 		t.Errorf("ipfs-kit: %v", err)

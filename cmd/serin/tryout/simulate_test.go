@@ -60,7 +60,7 @@ func serin(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-func TestHeavySimulate(t *testing.T) {
+func TestSerialSimulate(t *testing.T) {
 	for _, scenario := range []string{"independent", "bursts", "incidents", "growing-incidents", "ramp", "diurnal", "low-traffic", "cold-cache", "late"} {
 		t.Run(scenario, func(t *testing.T) {
 			out, err := serin(t, "simulate", "-f", "testdata/rollout.yaml", "--template", "testdata/template.yaml",

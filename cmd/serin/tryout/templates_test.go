@@ -95,10 +95,10 @@ func past(t *testing.T, file string) string {
 	return out.String()
 }
 
-// TestHeavyReadyMadeTemplates judges each template of config/templates on samples
+// TestSerialReadyMadeTemplates judges each template of config/templates on samples
 // written after the documentation that it names, in a real Prometheus: it
 // promotes a good canary and rolls a bad one back.
-func TestHeavyReadyMadeTemplates(t *testing.T) {
+func TestSerialReadyMadeTemplates(t *testing.T) {
 	files, err := filepath.Glob(readyMade + "*.yaml")
 	if err != nil || len(files) != len(documented)+1 {
 		t.Fatalf("%d files in config/templates, %v; want one for each of %d, and kustomization.yaml", len(files), err, len(documented))

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestHeavyFaultsCauseNothing runs each kind of fault, with others beside it.
-func TestHeavyFaultsCauseNothing(t *testing.T) {
+// TestSerialFaultsCauseNothing runs each kind of fault, with others beside it.
+func TestSerialFaultsCauseNothing(t *testing.T) {
 	results, err := Runs(t.Context(), 3*len(Kinds))
 	if err != nil {
 		t.Fatal(err)
@@ -66,9 +66,9 @@ func TestDoubtThatCameLate(t *testing.T) {
 	}
 }
 
-// FuzzHeavySchedule looks for faults that cause anything.
-func FuzzHeavySchedule(f *testing.F) {
-	// TestHeavyFaultsCauseNothing has begun with every kind.
+// FuzzSerialSchedule looks for faults that cause anything.
+func FuzzSerialSchedule(f *testing.F) {
+	// TestSerialFaultsCauseNothing has begun with every kind.
 	for i := range 3 {
 		f.Add(uint64(i), uint64(i), byte(5*i))
 	}
