@@ -15,7 +15,8 @@ import (
 // out/demo.json.
 type Figures struct {
 	// PushToDevCommit is the time from the end of the push of v1.1.0 to the
-	// commit on the branch, in seconds.
+	// commit on the branch, in seconds: until its Promotion names the commit, which is
+	// then looked for on the branch.
 	PushToDevCommit float64 `json:"push_to_dev_commit_s"`
 	// BadToZeroErrors is the time from the first failed response of v1.2.0 to
 	// its last response at all, in seconds, as the people who asked saw it.

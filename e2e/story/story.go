@@ -100,24 +100,22 @@ func (s *story) through(ctx context.Context, version string) error {
 
 // good: v1.1.0 goes all the way.
 func (s *story) good(ctx context.Context) error {
-	before, err := s.w.Git.Tip(ctx)
-	if err != nil {
-		return err
-	}
 	pushed, err := s.push(ctx, v1, images.Good, "a good one")
 	if err != nil {
 		return err
 	}
-	if err := world.Eventually(ctx, step, "the commit for dev", func(ctx context.Context) (string, error) {
-		tip, err := s.w.Git.Tip(ctx)
-		if err != nil || tip != before {
-			return "", err
-		}
-		return "the branch has not moved", nil
-	}); err != nil {
+	commit, err := s.w.WaitCommit(ctx, "dev", v1, step)
+	if err != nil {
 		return err
 	}
 	s.figures.PushToDevCommit = time.Since(pushed).Seconds()
+	tip, err := s.w.Git.Tip(ctx)
+	if err != nil {
+		return err
+	}
+	if tip != commit {
+		return fmt.Errorf("the promotion of %s to dev names the commit %s, and the tip of the branch is %s", v1, commit, tip)
+	}
 	if err := s.through(ctx, v1); err != nil {
 		return err
 	}

@@ -123,6 +123,24 @@ func (l *Line) WaitPhase(ctx context.Context, environment, tag string, limit tim
 	return found, err
 }
 
+// WaitCommit waits until the promotion of a tag into an environment names its commit.
+// It asks no server: to ask a Git host over and over takes the time of the push that is
+// waited for.
+func (l *Line) WaitCommit(ctx context.Context, environment, tag string, limit time.Duration) (commit string, err error) {
+	err = eventually(ctx, pollFigure, limit, fmt.Sprintf("the commit of %s for %s", tag, environment), func(ctx context.Context) (string, error) {
+		promotion, err := l.Promotion(ctx, environment, tag)
+		if err != nil {
+			return "", err
+		}
+		if promotion == nil {
+			return "there is no promotion", nil
+		}
+		commit = promotion.Status.Commit
+		return missingUnless(commit != "", "it is %s: %s", promotion.Status.Phase, promotion.Status.Message), nil
+	})
+	return commit, err
+}
+
 // Approve waits for the pull request of a tag into an environment and merges it
 // as a person does.
 func (l *Line) Approve(ctx context.Context, environment, tag string, limit time.Duration) error {
