@@ -13,14 +13,18 @@ export SERIN_CACHE := $(CACHE)
 # they share is compiled once; and without what only a debugger reads, a seventh of
 # the compiler's work (DEBUG=1 leaves it in).
 BUILD_FLAGS := -buildvcs=false -trimpath $(if $(DEBUG),,-gcflags=all=-dwarf=false)
-# Compilers and linkers end soon: collecting what they leave is a sixth of their work.
-# With this they do not before they hold 2 GiB, where the machine has that for each.
-ROOMY       ?= $(shell { [ "$$(awk '/^MemAvailable/ { print int($$2 / 1048576) }' /proc/meminfo)" -ge $$(($$(nproc) * 2 + 2)) ] && echo yes; } 2>/dev/null)
+# Compilers and linkers end soon: collecting what they leave is a ninth to a sixth of
+# their work. With this they do not before they hold 2 GiB, where there is memory for
+# two on each core, both of the machine and of the group that this runs in.
+ROOMY       ?= $(shell { for have in $$(awk '/^MemAvailable/ { print $$2 "000" }' /proc/meminfo) \
+	$$(grep -hs '^[0-9]*$$' /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes); do \
+	[ "$$have" -ge $$(($$(nproc) * 4 + 4))000000000 ] || exit 0; done; [ "$$have" ] && echo yes; } 2>/dev/null)
 ROOMY       := $(ROOMY)
-UNCOLLECTED := $(if $(ROOMY),GOGC=off GOMEMLIMIT=2GiB)
-BUILD_FLAGS := $(BUILD_FLAGS)$(if $(ROOMY), '-toolexec=env $(UNCOLLECTED)')
+UNCOLLECTED := $(if $(filter-out no 0,$(ROOMY)),GOGC=off GOMEMLIMIT=2GiB)
+BUILD_FLAGS := $(BUILD_FLAGS)$(if $(UNCOLLECTED), '-toolexec=env $(UNCOLLECTED)')
 export ROOMY
-export GOFLAGS := $(if $(findstring $(BUILD_FLAGS),$(GOFLAGS)),$(GOFLAGS),$(GOFLAGS) $(BUILD_FLAGS))
+# What you have set comes last and wins.
+export GOFLAGS := $(if $(findstring $(BUILD_FLAGS),$(GOFLAGS)),$(GOFLAGS),$(strip $(BUILD_FLAGS) $(GOFLAGS)))
 export CGO_ENABLED ?= 0
 # The race detector alone needs cgo.
 WITH_RACE := $(if $(RACE),CGO_ENABLED=1)
@@ -36,10 +40,10 @@ SANDBOX        := $(BIN)/sandbox
 # Packages of the main module; the tools and the example are modules of their own.
 PACKAGES := ./...
 # Unit tests in parts. Those whose names begin with TestHeavy or FuzzHeavy simulate,
-# read or build much, and so do TestSerial and FuzzSerial, which compute in one
-# goroutine: the race detector could find nothing there and would make them take five
-# times as long, so that they run without. "make unit" leaves all these out, "make
-# heavy" runs them and nothing else, and a plain "go test" runs all.
+# read or build much, and so do TestSerial and FuzzSerial, whose goroutines share
+# nothing, or what quicker tests of their packages share under the race detector: these
+# would take five times as long with it, and run without. "make unit" leaves all these
+# out, "make heavy" runs them and nothing else, and a plain "go test" runs all.
 HEAVY          := (Test|Fuzz)Heavy
 SERIAL         := (Test|Fuzz)Serial
 packages_of     = $(shell git grep --untracked -lE '^func $(1)' -- '*_test.go' | xargs -r dirname | sort -u | sed 's,^,./,')
@@ -136,8 +140,10 @@ unit: $(GOTESTSUM) ## The quick part of the unit tests (RACE=1 with the race det
 .PHONY: heavy
 heavy: $(GOTESTSUM) ## The rest of them, which takes long (RACE and FRESH as well).
 	@echo "== heavy"; mkdir -p $(OUT)/test
-	@$(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-serial.json -- $(SERIAL_FLAGS) -run '^$(SERIAL)' $(call packages_of,$(SERIAL))
-	@$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-heavy.json -- $(UNIT_FLAGS) -run '^$(HEAVY)' $(call packages_of,$(HEAVY))
+	@status=0; \
+	$(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-serial.json -- $(SERIAL_FLAGS) -run '^$(SERIAL)' $(call packages_of,$(SERIAL)) || status=$$?; \
+	$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-heavy.json -- $(UNIT_FLAGS) -run '^$(HEAVY)' $(call packages_of,$(HEAVY)) || status=$$?; \
+	exit $$status
 
 .PHONY: example
 example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.

@@ -69,7 +69,8 @@ var finalTroubles = []string{
 	"no match for platform", "no matching manifest", "no image found in", "invalid reference", "invalid repository name",
 	"manifest invalid", "unsupported manifest", "unsupported media type", "unexpected media type", "operation is unsupported",
 	"unexpected commit digest", "unexpected commit size", "failed size validation", "digest did not match", "wrong diff id",
-	"mismatched image rootfs", "manifest verification failed", "layer verification failed", "invalid tar", "gzip: invalid header",
+	"mismatched image rootfs", "manifest verification failed", "config verification failed", "layer verification failed",
+	"invalid tar", "gzip: invalid header",
 }
 
 // nodeTroubles are words of a node's store that has lost something, which are not

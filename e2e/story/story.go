@@ -109,12 +109,14 @@ func (s *story) good(ctx context.Context) error {
 		return err
 	}
 	s.figures.PushToDevCommit = time.Since(pushed).Seconds()
-	tip, err := s.w.Git.Tip(ctx)
-	if err != nil {
+	if err := world.Eventually(ctx, step, "the tip of the branch to be the promotion's commit", func(ctx context.Context) (string, error) {
+		tip, err := s.w.Git.Tip(ctx)
+		if err != nil || tip == commit {
+			return "", err
+		}
+		return fmt.Sprintf("it is %s, and the promotion of %s to dev names %s", tip, v1, commit), nil
+	}); err != nil {
 		return err
-	}
-	if tip != commit {
-		return fmt.Errorf("the promotion of %s to dev names the commit %s, and the tip of the branch is %s", v1, commit, tip)
 	}
 	if err := s.through(ctx, v1); err != nil {
 		return err

@@ -24,6 +24,15 @@ func TestSerialFaultsCauseNothing(t *testing.T) {
 	}
 }
 
+// TestTrialsSideBySide runs some of what TestSerialFaultsCauseNothing runs, for the race
+// detector: trials at once that share a server.
+func TestTrialsSideBySide(t *testing.T) {
+	results, err := Runs(t.Context(), 2)
+	if err != nil || len(results) != 2 {
+		t.Fatalf("%d results, %v; want 2", len(results), err)
+	}
+}
+
 // TestCauses wants the comparison of a run with its twin to see what faults do.
 func TestCauses(t *testing.T) {
 	minutes := func(n ...int) (all []time.Duration) {
