@@ -12,7 +12,7 @@ export SERIN_CACHE := $(CACHE)
 # (and, where they can, of the same versions of modules), so that a package that
 # they share is compiled once; and without what only a debugger reads, a seventh of
 # the compiler's work (DEBUG=1 leaves it in).
-BUILD_FLAGS := -buildvcs=false -trimpath $(if $(DEBUG),,-gcflags=all=-dwarf=false)
+#
 # Compilers and linkers end soon: collecting what they leave is a ninth to a sixth of
 # their work. With this they do not before they hold 2 GiB, where there is memory for
 # two on each core, both of the machine and of the group that this runs in.
@@ -21,8 +21,8 @@ ROOMY       ?= $(shell { for have in $$(awk '/^MemAvailable/ { print $$2 "000" }
 	[ "$$have" -ge $$(($$(nproc) * 4 + 4))000000000 ] || exit 0; done; [ "$$have" ] && echo yes; } 2>/dev/null)
 ROOMY       := $(ROOMY)
 UNCOLLECTED := $(if $(filter-out no 0,$(ROOMY)),GOGC=off GOMEMLIMIT=2GiB)
-BUILD_FLAGS := $(BUILD_FLAGS)$(if $(UNCOLLECTED), '-toolexec=env $(UNCOLLECTED)')
 export ROOMY
+BUILD_FLAGS := $(strip -buildvcs=false -trimpath $(if $(DEBUG),,-gcflags=all=-dwarf=false) $(if $(UNCOLLECTED),'-toolexec=env $(UNCOLLECTED)'))
 # What you have set comes last and wins.
 export GOFLAGS := $(if $(findstring $(BUILD_FLAGS),$(GOFLAGS)),$(GOFLAGS),$(strip $(BUILD_FLAGS) $(GOFLAGS)))
 export CGO_ENABLED ?= 0
@@ -36,6 +36,8 @@ GOLANGCI_LINT  := $(call tool,golangci-lint)
 CONTROLLER_GEN := $(call tool,controller-gen)
 GOTESTSUM      := $(call tool,gotestsum)
 SANDBOX        := $(BIN)/sandbox
+# go test with a line for each package and all of its failures, into a file for the tally.
+BY_PACKAGE     := $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile
 
 # Packages of the main module; the tools and the example are modules of their own.
 PACKAGES := ./...
@@ -135,27 +137,27 @@ generate-check: $(CONTROLLER_GEN)
 .PHONY: unit
 unit: $(GOTESTSUM) ## The quick part of the unit tests (RACE=1 with the race detector, FRESH=1 also what has not changed).
 	@echo "== unit"; mkdir -p $(OUT)/test
-	@$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/1-unit.json -- $(UNIT_FLAGS) -skip '^($(HEAVY)|$(SERIAL))' $(PACKAGES)
+	@$(WITH_RACE) $(IN_MEMORY)$(BY_PACKAGE) $(OUT)/test/1-unit.json -- $(UNIT_FLAGS) -skip '^($(HEAVY)|$(SERIAL))' $(PACKAGES)
 
 .PHONY: heavy
 heavy: $(GOTESTSUM) ## The rest of them, which takes long (RACE and FRESH as well).
 	@echo "== heavy"; mkdir -p $(OUT)/test
 	@status=0; \
-	$(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/2-serial.json -- $(SERIAL_FLAGS) -run '^$(SERIAL)' $(call packages_of,$(SERIAL)) || status=$$?; \
-	$(WITH_RACE) $(IN_MEMORY)$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/3-heavy.json -- $(UNIT_FLAGS) -run '^$(HEAVY)' $(call packages_of,$(HEAVY)) || status=$$?; \
+	$(IN_MEMORY)$(BY_PACKAGE) $(OUT)/test/2-serial.json -- $(SERIAL_FLAGS) -run '^$(SERIAL)' $(call packages_of,$(SERIAL)) || status=$$?; \
+	$(WITH_RACE) $(IN_MEMORY)$(BY_PACKAGE) $(OUT)/test/3-heavy.json -- $(UNIT_FLAGS) -run '^$(HEAVY)' $(call packages_of,$(HEAVY)) || status=$$?; \
 	exit $$status
 
 .PHONY: example
 example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
 	@echo "== example"; mkdir -p $(OUT)/test
-	@cd examples/ipfs-kit && $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/4-example.json -- -timeout 10m ./...
+	@cd examples/ipfs-kit && $(BY_PACKAGE) $(OUT)/test/4-example.json -- -timeout 10m ./...
 
 .PHONY: integration
 # Some run Serin's program: compiled amid them, it would take the time that they have.
 integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, with Serin in the test's process.
 	@echo "== integration"; mkdir -p $(OUT)/test; go build ./cmd/serin/...
 	@set -a; . $(CACHE)/sandbox/environment; set +a; \
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/test/5-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) -parallel 6 ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
+	$(BY_PACKAGE) $(OUT)/test/5-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) -parallel 6 ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
 
 .PHONY: scenarios
 scenarios: $(GOTESTSUM) sandbox-up ## Scenarios in the light sandbox, with Serin in the cluster.
@@ -167,7 +169,7 @@ e2e-tests: PROFILE := full
 e2e-tests: $(GOTESTSUM) sandbox-up
 	@echo "== gateway and forge"; mkdir -p $(OUT)/e2e
 	@set -a; . $(CACHE)/sandbox/environment; set +a; \
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(OUT)/e2e/1-adapters.json -- -tags e2e -run E2E $(CLUSTER_TESTS) ./forge/... ./traffic/... ./e2e/sandbox/... ./e2e/templates/...
+	$(BY_PACKAGE) $(OUT)/e2e/1-adapters.json -- -tags e2e -run E2E $(CLUSTER_TESTS) ./forge/... ./traffic/... ./e2e/sandbox/... ./e2e/templates/...
 	@echo "== story"
 	@$(GOTESTSUM) --format testname --jsonfile $(OUT)/e2e/2-story.json -- -tags e2e $(CLUSTER_TESTS) ./e2e/scenarios/...
 

@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,9 +96,32 @@ func (l *Line) Release(ctx context.Context, tag string) (*v1alpha1.Release, erro
 // phases, and returns it. It ends early where the promotion has ended in
 // another one.
 func (l *Line) WaitPhase(ctx context.Context, environment, tag string, limit time.Duration, phases ...v1alpha1.PromotionPhase) (*v1alpha1.Promotion, error) {
+	return l.waitPromotion(ctx, poll, environment, tag, limit, fmt.Sprintf("be %v", phases), func(p *v1alpha1.Promotion) bool {
+		return slices.Contains(phases, p.Status.Phase)
+	})
+}
+
+// WaitCommit waits until the promotion of a tag into an environment names its commit,
+// and ends early as WaitPhase does. It asks no server: to ask a Git host over and over
+// takes the time of the push that is waited for.
+func (l *Line) WaitCommit(ctx context.Context, environment, tag string, limit time.Duration) (string, error) {
+	promotion, err := l.waitPromotion(ctx, pollFigure, environment, tag, limit, "name its commit", func(p *v1alpha1.Promotion) bool {
+		return p.Status.Commit != ""
+	})
+	if err != nil {
+		return "", err
+	}
+	return promotion.Status.Commit, nil
+}
+
+// waitPromotion looks at the promotion of a tag into an environment until it is as it
+// is to be, or has ended otherwise.
+func (l *Line) waitPromotion(ctx context.Context, every time.Duration, environment, tag string, limit time.Duration, what string,
+	is func(*v1alpha1.Promotion) bool,
+) (*v1alpha1.Promotion, error) {
 	var found *v1alpha1.Promotion
 	var ended error
-	err := Eventually(ctx, limit, fmt.Sprintf("the promotion of %s to %s to be %v", tag, environment, phases), func(ctx context.Context) (string, error) {
+	err := eventually(ctx, every, limit, fmt.Sprintf("the promotion of %s to %s to %s", tag, environment, what), func(ctx context.Context) (string, error) {
 		promotion, err := l.Promotion(ctx, environment, tag)
 		if err != nil {
 			return "", err
@@ -106,10 +130,8 @@ func (l *Line) WaitPhase(ctx context.Context, environment, tag string, limit tim
 			return "there is none", nil
 		}
 		found = promotion
-		for _, phase := range phases {
-			if promotion.Status.Phase == phase {
-				return "", nil
-			}
+		if is(promotion) {
+			return "", nil
 		}
 		if promotion.Status.Completed != nil {
 			ended = fmt.Errorf("the promotion of %s to %s ended as %s: %s", tag, environment, promotion.Status.Phase, promotion.Status.Message)
@@ -121,24 +143,6 @@ func (l *Line) WaitPhase(ctx context.Context, environment, tag string, limit tim
 		err = ended
 	}
 	return found, err
-}
-
-// WaitCommit waits until the promotion of a tag into an environment names its commit.
-// It asks no server: to ask a Git host over and over takes the time of the push that is
-// waited for.
-func (l *Line) WaitCommit(ctx context.Context, environment, tag string, limit time.Duration) (commit string, err error) {
-	err = eventually(ctx, pollFigure, limit, fmt.Sprintf("the commit of %s for %s", tag, environment), func(ctx context.Context) (string, error) {
-		promotion, err := l.Promotion(ctx, environment, tag)
-		if err != nil {
-			return "", err
-		}
-		if promotion == nil {
-			return "there is no promotion", nil
-		}
-		commit = promotion.Status.Commit
-		return missingUnless(commit != "", "it is %s: %s", promotion.Status.Phase, promotion.Status.Message), nil
-	})
-	return commit, err
 }
 
 // Approve waits for the pull request of a tag into an environment and merges it
