@@ -34,6 +34,10 @@ func (h *hub) webhook(_ string, hint webhooks.Hint) {
 		return
 	}
 	for _, url := range hint.URLs {
+		if hint.Kind == webhooks.PullRequest && !hint.Merged {
+			h.hints.Send(hints.Hint{Git: url, Branch: hint.Branch, PullRequests: true})
+			continue
+		}
 		h.gitPush(url, hint.Branch)
 	}
 }

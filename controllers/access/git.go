@@ -27,9 +27,10 @@ type Git struct {
 }
 
 type remembered struct {
-	tip   overlays.Tip
-	at    time.Time
-	count uint64
+	tip overlays.Tip
+	at  time.Time
+	// move is the number of the last hint that it was read after.
+	move uint64
 }
 
 // maxTips bounds the tips that are remembered.
@@ -49,12 +50,12 @@ func (g *Git) Open(ctx context.Context, namespace string, source v1alpha1.Source
 }
 
 // Tip is the tip of the source's branch, no older than maxAge and than the last
-// hint about the repository.
+// hint about the branch.
 func (g *Git) Tip(ctx context.Context, namespace string, source v1alpha1.Source, maxAge time.Duration) (overlays.Tip, error) {
 	key := keyOf(namespace, source)
-	// Counted before the look: a hint that comes meanwhile asks for another.
-	count, now := g.Hints.GitCount(source.URL), g.Now()
-	if known, ok := g.recall(key); ok && known.count == count && now.Sub(known.at) < maxAge {
+	// Taken before the look: a hint that comes meanwhile asks for another.
+	move, now := g.Hints.LastMove(source.URL, source.Branch), g.Now()
+	if known, ok := g.recall(key); ok && known.move == move && now.Sub(known.at) < maxAge {
 		return known.tip, nil
 	}
 	repository, _, err := g.Open(ctx, namespace, source)
@@ -65,7 +66,7 @@ func (g *Git) Tip(ctx context.Context, namespace string, source v1alpha1.Source,
 	if err != nil {
 		return overlays.Tip{}, fmt.Errorf("branch %s of %s: %w", source.Branch, Shown(source.URL), err)
 	}
-	g.remember(key, remembered{tip: tip, at: now, count: count})
+	g.remember(key, remembered{tip: tip, at: now, move: move})
 	return tip, nil
 }
 

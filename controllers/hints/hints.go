@@ -17,6 +17,9 @@ type Hint struct {
 	// Git is the address of a repository, Branch the branch; an empty Branch
 	// is every branch.
 	Git, Branch string
+	// PullRequests says that no branch moved: Branch is what a pull request
+	// that changed goes to.
+	PullRequests bool
 	// Image is an image's repository.
 	Image string
 }
@@ -25,12 +28,15 @@ type Hint struct {
 // to the interval.
 const queued = 4096
 
-// Hub spreads hints and counts them, so that what was read before a hint is
+// Hub spreads hints and numbers them, so that what was read before a hint is
 // known to be old. The zero value is ready.
 type Hub struct {
 	mu        sync.Mutex
 	listeners []chan event.TypedGenericEvent[Hint]
-	counts    map[string]uint64
+	// sent is the number of the last hint, last that of the last one about each
+	// name, and forgotten that of the last one about a name that is not in it.
+	sent, forgotten uint64
+	last            map[string]uint64
 }
 
 // Listen returns a channel of all hints from now on.
@@ -46,16 +52,17 @@ func (h *Hub) Listen() <-chan event.TypedGenericEvent[Hint] {
 func (h *Hub) Send(hint Hint) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.counts == nil {
-		h.counts = map[string]uint64{}
+	h.sent++
+	if h.last == nil {
+		h.last = map[string]uint64{}
 	}
-	for _, key := range hint.keys() {
-		if _, known := h.counts[key]; !known && len(h.counts) >= queued {
+	for _, key := range hint.moved() {
+		if _, known := h.last[key]; !known && len(h.last) >= queued {
 			// So many names can only come from a sender that makes them up: start
-			// anew rather than grow. Readers see other counts and look once more.
-			h.counts = map[string]uint64{}
+			// anew rather than grow, which costs every reader one look.
+			h.last, h.forgotten = map[string]uint64{}, h.sent
 		}
-		h.counts[key]++
+		h.last[key] = h.sent
 	}
 	for _, listener := range h.listeners {
 		select {
@@ -65,27 +72,41 @@ func (h *Hub) Send(hint Hint) {
 	}
 }
 
-func (h Hint) keys() []string {
+// Moves says whether the hint may be about a move of this branch.
+func (h Hint) Moves(url, branch string) bool {
+	return h.Git != "" && !h.PullRequests && (h.Branch == "" || h.Branch == branch) && Path(h.Git) == Path(url)
+}
+
+// moved are the keys of what is not any more what was read before.
+func (h Hint) moved() []string {
 	var keys []string
-	if h.Git != "" {
-		keys = append(keys, "git "+Path(h.Git))
+	if h.Git != "" && !h.PullRequests {
+		keys = append(keys, branchKey(h.Git, h.Branch))
 	}
 	if h.Image != "" {
-		keys = append(keys, "image "+Path(h.Image))
+		keys = append(keys, imageKey(h.Image))
 	}
 	return keys
 }
 
-// GitCount is how many hints there were about a repository.
-func (h *Hub) GitCount(url string) uint64 { return h.count("git " + Path(url)) }
+// branchKey is of every branch where branch is empty. Neither a path nor a
+// branch's name holds a space.
+func branchKey(url, branch string) string { return "git " + Path(url) + " " + branch }
 
-// ImageCount is how many hints there were about an image.
-func (h *Hub) ImageCount(repository string) uint64 { return h.count("image " + Path(repository)) }
+func imageKey(repository string) string { return "image " + Path(repository) }
 
-func (h *Hub) count(key string) uint64 {
+// LastMove is the number of the last hint that a branch moved.
+func (h *Hub) LastMove(url, branch string) uint64 {
+	return max(h.number(branchKey(url, branch)), h.number(branchKey(url, "")))
+}
+
+// LastImage is the number of the last hint about an image.
+func (h *Hub) LastImage(repository string) uint64 { return h.number(imageKey(repository)) }
+
+func (h *Hub) number(key string) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.counts[key]
+	return max(h.last[key], h.forgotten)
 }
 
 // Path is what of an address names the repository on its host: the same one is

@@ -56,9 +56,9 @@ func (s *scope) chosen(repository string) v1alpha1.ImageStatus {
 // look asks for one image, where that is due.
 func (r *Reconciler) look(ctx context.Context, s *scope, image v1alpha1.ImageSource) look {
 	key := s.pipeline.Namespace + "/" + s.pipeline.Name + " " + image.Repository
-	question, count := fmt.Sprintf("%+v", image.Policy)+image.Platform+image.Endpoint, r.Hints.ImageCount(image.Repository)
+	question, hint := fmt.Sprintf("%+v", image.Policy)+image.Platform+image.Endpoint, r.Hints.LastImage(image.Repository)
 	last, known := r.looks.last(key)
-	if known && last.question == question && last.hints == count && s.now.Sub(last.at) < s.interval() {
+	if known && last.question == question && last.hint == hint && s.now.Sub(last.at) < s.interval() {
 		s.sooner(s.interval() - s.now.Sub(last.at))
 		return last
 	}
@@ -70,7 +70,7 @@ func (r *Reconciler) look(ctx context.Context, s *scope, image v1alpha1.ImageSou
 		}
 		return last
 	}
-	found := look{at: s.now, hints: count, question: question}
+	found := look{at: s.now, hint: hint, question: question}
 	choice, err := r.ask(ctx, s, image)
 	if err != nil {
 		found.trouble, found.artifact = trouble.Registry(image, err), last.artifact

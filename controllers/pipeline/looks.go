@@ -22,8 +22,8 @@ type looks struct {
 // look is the last answer about one image of one Pipeline.
 type look struct {
 	at time.Time
-	// hints there were about the image when it was asked, and the question.
-	hints    uint64
+	// hint is the number of the image's last one when it was asked.
+	hint     uint64
 	question string
 	// artifact chosen; the zero value where none was.
 	artifact registry.Artifact

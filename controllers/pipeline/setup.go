@@ -48,7 +48,7 @@ func (r *Reconciler) hinted(ctx context.Context, hint hints.Hint) []reconcile.Re
 }
 
 func concerns(hint hints.Hint, spec v1alpha1.PipelineSpec) bool {
-	if hint.Git != "" && hints.Path(hint.Git) == hints.Path(spec.Source.URL) {
+	if hint.Moves(spec.Source.URL, spec.Source.Branch) {
 		return true
 	}
 	for _, image := range spec.Images {

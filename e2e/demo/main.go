@@ -61,7 +61,7 @@ func run(ctx context.Context, options world.Options, keep bool) (err error) {
 		if err := sandbox.Check(sandbox.Options{Profile: options.Profile}); err != nil {
 			return err
 		}
-		fmt.Println("Bringing up a cluster with Serin in it. The first time on a machine this builds Kubernetes: about 10 minutes.")
+		fmt.Println("Bringing up a cluster with Serin in it. The first time on a machine this builds Kubernetes: 5 to 10 minutes on 2 cores.")
 		end = takeDown
 	} else {
 		fmt.Printf("Bringing Serin to the cluster of %s.\n", options.Kubeconfig)

@@ -33,7 +33,8 @@ type forgeEvent struct {
 	Repository  repository `json:"repository"`
 	Number      int64      `json:"number"`
 	PullRequest struct {
-		Base struct {
+		Merged bool `json:"merged"`
+		Base   struct {
 			Ref string `json:"ref"`
 		} `json:"base"`
 	} `json:"pull_request"`
@@ -51,7 +52,9 @@ func parseForgeEvent(name string, body []byte) ([]Hint, error) {
 	case name == "delete" && e.RefType == "branch":
 		return []Hint{{Kind: Branch, Branch: strings.TrimPrefix(e.Ref, "refs/heads/"), URLs: e.Repository.urls()}}, nil
 	case name == "pull_request" || strings.HasPrefix(name, "pull_request_"):
-		return []Hint{{Kind: PullRequest, Number: e.Number, Branch: e.PullRequest.Base.Ref, URLs: e.Repository.urls()}}, nil
+		return []Hint{{
+			Kind: PullRequest, Number: e.Number, Branch: e.PullRequest.Base.Ref, Merged: e.PullRequest.Merged, URLs: e.Repository.urls(),
+		}}, nil
 	}
 	return nil, nil
 }
@@ -155,6 +158,7 @@ func parseGitLab(_ http.Header, body []byte) ([]Hint, error) {
 		Attributes struct {
 			IID          int64  `json:"iid"`
 			TargetBranch string `json:"target_branch"`
+			State        string `json:"state"`
 		} `json:"object_attributes"`
 	}
 	if err := json.Unmarshal(body, &e); err != nil {
@@ -165,7 +169,7 @@ func parseGitLab(_ http.Header, body []byte) ([]Hint, error) {
 	case "push":
 		return branchHint(e.Ref, urls), nil
 	case "merge_request":
-		return []Hint{{Kind: PullRequest, Number: e.Attributes.IID, Branch: e.Attributes.TargetBranch, URLs: urls}}, nil
+		return []Hint{{Kind: PullRequest, Number: e.Attributes.IID, Branch: e.Attributes.TargetBranch, Merged: e.Attributes.State == "merged", URLs: urls}}, nil
 	}
 	return nil, nil
 }

@@ -31,6 +31,8 @@ type Hint struct {
 	URLs []string
 	// Branch is what was pushed, or the pull request's target.
 	Branch string
+	// Merged says that the pull request was merged: its target moved.
+	Merged bool `json:",omitempty"`
 	// Number is the pull request's.
 	Number int64
 }

@@ -124,7 +124,7 @@ func distinct(hints []Hint) []Hint {
 		}
 		same := func(o Hint) bool {
 			return h.Kind == o.Kind && h.Repository == o.Repository && h.Tag == o.Tag && h.Digest == o.Digest &&
-				h.Branch == o.Branch && h.Number == o.Number && slices.Equal(h.URLs, o.URLs)
+				h.Branch == o.Branch && h.Merged == o.Merged && h.Number == o.Number && slices.Equal(h.URLs, o.URLs)
 		}
 		if len(kept) < maxHints && !slices.ContainsFunc(kept, same) {
 			kept = append(kept, h)
