@@ -154,7 +154,7 @@ example: $(GOTESTSUM) ## Tests of the example workload, a module of its own.
 
 .PHONY: integration
 # Some run Serin's program: compiled amid them, it would take the time that they have.
-integration: $(GOTESTSUM) sandbox-up ## Tests against the sandbox's API server, with Serin in the test's process.
+integration: $(GOTESTSUM) sandbox-bare ## Tests against the sandbox's API server, with Serin in the test's process.
 	@echo "== integration"; mkdir -p $(OUT)/test; go build ./cmd/serin/...
 	@set -a; . $(CACHE)/sandbox/environment; set +a; \
 	$(BY_PACKAGE) $(OUT)/test/5-integration.json -- -tags integration -run Integration $(CLUSTER_TESTS) -parallel 6 ./controllers/... ./embedded/... ./traffic/... ./e2e/sandbox/...
@@ -190,7 +190,7 @@ servers-tests: $(GOTESTSUM) $(SANDBOX)
 	@$(GOTESTSUM) --format testname --jsonfile $(OUT)/servers/1-servers.json -- -tags servers -run 'Servers$(ONLY)' -vet=off -parallel 16 -count 1 -timeout 60m ./e2e/servers/...
 
 .PHONY: bench
-bench: ## Measure what the documents claim; also written to out/bench.json. The last parts bring the sandbox up.
+bench: ## Measure what the documents claim; also written to out/bench.json. The last parts bring the sandbox up, and down again.
 	@go run ./e2e/bench
 
 .PHONY: plots
@@ -206,6 +206,12 @@ docs: ## Write docs/reference.md anew from the CRDs.
 .PHONY: sandbox-up
 sandbox-up: $(SANDBOX) ## Bring the sandbox up (PROFILE=light|full); up twice is up once.
 	@$(HUGE_PAGES_FOR) $(SANDBOX) up --profile $(PROFILE)
+
+# Serin in the cluster would carry out what is meant for the one in a test.
+.PHONY: sandbox-bare
+sandbox-bare: sandbox-up
+	@found=$$($(CACHE)/sandbox/bin/kubectl --kubeconfig $(CACHE)/sandbox/kubeconfig get namespace serin-system --ignore-not-found -o name); \
+	if [ -n "$$found" ]; then echo "Serin runs in the sandbox: it begins anew"; $(MAKE) --no-print-directory sandbox-down sandbox-up; fi
 
 .PHONY: sandbox-down
 sandbox-down: $(SANDBOX) ## Stop the sandbox and leave nothing.

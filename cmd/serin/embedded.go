@@ -141,7 +141,12 @@ func embed(mgr manager.Manager, config *embeddedConfig, repositories overlays.Re
 	server, err := gitserver.New(gitserver.Options{
 		Dir: config.Git.Directory, BaseURL: config.Git.URL, Users: entering, Protected: config.Git.Protected, NoCreateOnPush: true,
 		MaxRepositoryBytes: config.Git.MaxRepositoryBytes, KeepUnreachable: config.Git.KeepUnreachable.Duration,
-		OnPush: func(push gitserver.Push) { h.gitPush(push.URL, push.Branch()) },
+		OnPush: func(push gitserver.Push) {
+			// A tag is of no interest.
+			if branch := push.Branch(); branch != "" {
+				h.gitPush(push.URL, branch)
+			}
+		},
 	})
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ type Hub struct {
 	mu        sync.Mutex
 	listeners []chan event.TypedGenericEvent[Hint]
 	// sent is the number of the last hint, last that of the last one about each
-	// name, and forgotten that of the last one about a name that is not in it.
+	// name. What is not in it was hinted at before forgotten.
 	sent, forgotten uint64
 	last            map[string]uint64
 }
@@ -58,8 +58,8 @@ func (h *Hub) Send(hint Hint) {
 	}
 	for _, key := range hint.moved() {
 		if _, known := h.last[key]; !known && len(h.last) >= queued {
-			// So many names can only come from a sender that makes them up: start
-			// anew rather than grow, which costs every reader one look.
+			// Branches come and go, and a sender may make names up: start anew rather
+			// than grow, which costs every reader one look.
 			h.last, h.forgotten = map[string]uint64{}, h.sent
 		}
 		h.last[key] = h.sent

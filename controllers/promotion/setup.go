@@ -115,7 +115,8 @@ func (r *Reconciler) active(ctx context.Context, namespace, pipeline string) []r
 	return requests(found)
 }
 
-// hinted are the Promotions that a push may concern.
+// hinted are the Promotions that a push or a pull request may concern: theirs
+// are of other branches than the Pipeline's.
 func (r *Reconciler) hinted(ctx context.Context, hint hints.Hint) []reconcile.Request {
 	if hint.Git == "" {
 		return nil

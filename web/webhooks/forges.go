@@ -49,7 +49,8 @@ func parseForgeEvent(name string, body []byte) ([]Hint, error) {
 	switch {
 	case name == "push":
 		return branchHint(e.Ref, e.Repository.urls()), nil
-	case name == "delete" && e.RefType == "branch":
+	case (name == "create" || name == "delete") && e.RefType == "branch":
+		// Gitea tells of a branch that is renamed by these two, and no push.
 		return []Hint{{Kind: Branch, Branch: strings.TrimPrefix(e.Ref, "refs/heads/"), URLs: e.Repository.urls()}}, nil
 	case name == "pull_request" || strings.HasPrefix(name, "pull_request_"):
 		return []Hint{{
@@ -68,8 +69,8 @@ func branchHint(ref string, urls []string) []Hint {
 	return []Hint{{Kind: Branch, Branch: branch, URLs: urls}}
 }
 
-// parseGitea reads Gitea's, Forgejo's and Gogs's push, delete, pull_request and
-// package events. https://docs.gitea.com/usage/webhooks
+// parseGitea reads Gitea's, Forgejo's and Gogs's push, create, delete,
+// pull_request and package events. https://docs.gitea.com/usage/webhooks
 func parseGitea(header http.Header, body []byte) ([]Hint, error) {
 	name := cmp.Or(header.Get("X-Gitea-Event"), header.Get("X-Forgejo-Event"), header.Get("X-Gogs-Event"))
 	if name != "package" {
@@ -117,8 +118,8 @@ type githubPackage struct {
 	} `json:"package_version"`
 }
 
-// parseGitHub reads GitHub's push, delete, pull_request, package and
-// registry_package events.
+// parseGitHub reads GitHub's push, create, delete, pull_request,
+// package and registry_package events.
 // https://docs.github.com/webhooks/webhook-events-and-payloads
 func parseGitHub(header http.Header, body []byte) ([]Hint, error) {
 	name := header.Get("X-GitHub-Event")

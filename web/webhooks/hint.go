@@ -12,7 +12,7 @@ type Kind string
 const (
 	// Image: an image was pushed.
 	Image Kind = "Image"
-	// Branch: a branch was pushed or deleted.
+	// Branch: a branch was pushed, made or deleted.
 	Branch Kind = "Branch"
 	// PullRequest: a pull request was opened, changed, merged or closed.
 	PullRequest Kind = "PullRequest"
@@ -31,7 +31,8 @@ type Hint struct {
 	URLs []string
 	// Branch is what was pushed, or the pull request's target.
 	Branch string
-	// Merged says that the pull request was merged: its target moved.
+	// Merged says that the pull request is merged, so that its target may have
+	// moved.
 	Merged bool `json:",omitempty"`
 	// Number is the pull request's.
 	Number int64

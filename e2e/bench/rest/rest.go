@@ -35,13 +35,14 @@ type Options struct {
 	Progress io.Writer
 }
 
-// Measure starts a world, which takes the sandbox for itself, and measures
-// Serin in it.
+// Measure starts a world, which takes the sandbox for itself, measures Serin in
+// it, and leaves nothing running.
 func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error) {
 	settings := world.Options{Profile: o.Profile, Progress: o.Progress}
 	if o.Memory {
 		settings.Overlays = func(files map[string][]byte) { enlarge(files, o.Files) }
 	}
+	defer func() { err = errors.Join(err, takeDown(ctx, o.Progress)) }()
 	w, err := world.Start(ctx, settings)
 	if err != nil {
 		return nil, err
@@ -61,6 +62,13 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 		figures = append(figures, more...)
 	}
 	return figures, nil
+}
+
+// takeDown ends the sandbox, also where the measuring was ended.
+func takeDown(ctx context.Context, progress io.Writer) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	return sandbox.Down(ctx, sandbox.Options{Progress: progress})
 }
 
 // enlarge adds files that have nothing to do with the example, a hundred to a
