@@ -211,7 +211,8 @@ sandbox-up: $(SANDBOX) ## Bring the sandbox up (PROFILE=light|full); up twice is
 .PHONY: sandbox-bare
 sandbox-bare: sandbox-up
 	@found=$$($(CACHE)/sandbox/bin/kubectl --kubeconfig $(CACHE)/sandbox/kubeconfig get namespace serin-system --ignore-not-found -o name); \
-	if [ -n "$$found" ]; then echo "Serin runs in the sandbox: it begins anew"; $(MAKE) --no-print-directory sandbox-down sandbox-up; fi
+	if [ -n "$$found" ]; then echo "Serin runs in the sandbox: it begins anew"; \
+	$(MAKE) --no-print-directory sandbox-down && $(MAKE) --no-print-directory sandbox-up; fi
 
 .PHONY: sandbox-down
 sandbox-down: $(SANDBOX) ## Stop the sandbox and leave nothing.

@@ -35,7 +35,7 @@ func (h *hub) webhook(_ string, hint webhooks.Hint) {
 	}
 	for _, url := range hint.URLs {
 		if hint.Kind == webhooks.PullRequest && !hint.Merged {
-			h.hints.Send(hints.Hint{Git: url, Branch: hint.Branch, PullRequests: true})
+			h.hints.Send(hints.Hint{Git: url, PullRequests: true})
 			continue
 		}
 		h.gitPush(url, hint.Branch)

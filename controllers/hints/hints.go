@@ -17,8 +17,7 @@ type Hint struct {
 	// Git is the address of a repository, Branch the branch; an empty Branch
 	// is every branch.
 	Git, Branch string
-	// PullRequests says that no branch moved: Branch is what a pull request
-	// that changed goes to.
+	// PullRequests says that only pull requests changed: no branch moved.
 	PullRequests bool
 	// Image is an image's repository.
 	Image string

@@ -139,9 +139,7 @@ func letGo(_ context.Context, w *world.World) error {
 // takeDown ends the sandbox, also after an interrupt. What still reads from it would
 // complain that it is gone.
 func takeDown(ctx context.Context, w *world.World) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
-	defer cancel()
-	return errors.Join(letGo(ctx, w), sandbox.Down(ctx, sandbox.Options{Progress: os.Stdout}))
+	return errors.Join(letGo(ctx, w), sandbox.DownAtLast(ctx, sandbox.Options{Progress: os.Stdout}))
 }
 
 // leave removes from an existing cluster what the demo made in it.

@@ -275,6 +275,14 @@ func Existing(ctx context.Context, kubeconfig string) (*Cluster, error) {
 	return cluster, nil
 }
 
+// DownAtLast is Down for the end of a program: also after an interrupt, and
+// bounded.
+func DownAtLast(ctx context.Context, options Options) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	return Down(ctx, options)
+}
+
 // Down stops everything and removes it from the machine and its data from the
 // cache. Builds, logs and the bootstrap registry's images are kept. Down when
 // nothing is up is not an error.

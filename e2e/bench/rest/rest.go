@@ -42,7 +42,7 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 	if o.Memory {
 		settings.Overlays = func(files map[string][]byte) { enlarge(files, o.Files) }
 	}
-	defer func() { err = errors.Join(err, takeDown(ctx, o.Progress)) }()
+	defer func() { err = errors.Join(err, sandbox.DownAtLast(ctx, sandbox.Options{Progress: o.Progress})) }()
 	w, err := world.Start(ctx, settings)
 	if err != nil {
 		return nil, err
@@ -62,13 +62,6 @@ func Measure(ctx context.Context, o Options) (figures []figure.Figure, err error
 		figures = append(figures, more...)
 	}
 	return figures, nil
-}
-
-// takeDown ends the sandbox, also where the measuring was ended.
-func takeDown(ctx context.Context, progress io.Writer) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
-	defer cancel()
-	return sandbox.Down(ctx, sandbox.Options{Progress: progress})
 }
 
 // enlarge adds files that have nothing to do with the example, a hundred to a
